@@ -1,0 +1,1 @@
+"""Field extraction and synthesis through models."""

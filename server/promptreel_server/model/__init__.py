@@ -1,0 +1,1 @@
+"""What runs are made of: frozen, keyword-only, without I/O."""

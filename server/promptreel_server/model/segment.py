@@ -1,0 +1,108 @@
+"""Segments, and how one stands inside a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from fractions import Fraction
+
+from promptreel_server.model.operation import Operation, OperationState, OperationStatus
+from promptreel_server.model.prompt import JsonObject
+
+
+class SegmentationMode(Enum):
+    """How a media item is cut."""
+
+    SMART = "smart"
+    """Whole shots joined to segments."""
+    FIXED = "fixed"
+    """Even stretches of a given length."""
+    CONTENT_AWARE = "content_aware"
+    """What is said and what is seen together."""
+    IMAGE = "image"
+    """A still image is one segment."""
+
+
+class SegmentStatus(Enum):
+    """How a segment stands inside a run."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    """Every enabled operation succeeded: terminal until a retry."""
+    FAILED = "failed"
+    """At least one enabled operation gave up: terminal until a retry."""
+    CANCELLED = "cancelled"
+    """Left undone because of a stop request: terminal until a retry."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self in (SegmentStatus.COMPLETED, SegmentStatus.FAILED, SegmentStatus.CANCELLED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A half-open stretch `[start, end)` of one media item, in seconds on the container's clock."""
+
+    segment_id: str
+    video_id: str
+    ordinal: int
+    start: Fraction
+    end: Fraction
+
+    @property
+    def duration(self) -> Fraction:
+        """Length in seconds."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """One spoken word; times in seconds on the container's clock."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcript:
+    """What is said in a stretch: empty text where nothing is."""
+
+    text: str
+    language: str | None
+    words: tuple[Word, ...]
+
+    def within(self, start: float, end: float) -> "Transcript":
+        """The words whose middle lies in `[start, end)`, with their text."""
+        words = tuple(w for w in self.words if start <= (w.start + w.end) / 2 < end)
+        text = "".join(w.text if w.text.startswith(" ") else f" {w.text}" for w in words)
+        return Transcript(text=text.strip(), language=self.language, words=words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentRun:
+    """One segment inside one run: its operations and what they yielded."""
+
+    run_id: str
+    segment: Segment
+    status: SegmentStatus
+    operations: Mapping[Operation, OperationState]
+    metadata: JsonObject | None = None
+    metadata_text: str = ""
+    transcript: Transcript | None = None
+    processing_warning: str | None = None
+    failure_message: str | None = None
+    """Why it failed before any operation (cutting, decoding), if it did."""
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    thumbnail_available: bool = False
+
+    def failed_operations(self) -> tuple[Operation, ...]:
+        """The operations that stand failed."""
+        return tuple(
+            operation
+            for operation, state in self.operations.items()
+            if state.status is OperationStatus.FAILED
+        )

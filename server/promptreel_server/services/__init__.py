@@ -1,0 +1,1 @@
+"""The rpcs: protobuf in, protobuf out."""
