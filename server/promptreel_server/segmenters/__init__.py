@@ -1,0 +1,36 @@
+"""Where a media item is cut: one segmenter a mode, over shots and sounds found in one pass."""
+
+from promptreel_server.model.media import MediaType
+from promptreel_server.model.segment import SegmentationMode
+from promptreel_server.segmenters.fixed import FixedSegmenter, ImageSegmenter
+from promptreel_server.segmenters.segmenter import (
+    Cut,
+    Limits,
+    Progress,
+    SegmentationRequest,
+    Segmenter,
+    fingerprint,
+)
+from promptreel_server.segmenters.signals import SIGNALS_VERSION, Signals, Span
+
+__all__ = [
+    "SIGNALS_VERSION",
+    "Cut",
+    "Limits",
+    "Progress",
+    "SegmentationRequest",
+    "Segmenter",
+    "Signals",
+    "Span",
+    "fingerprint",
+    "segmenter_for",
+]
+
+
+def segmenter_for(mode: SegmentationMode, media_type: MediaType) -> Segmenter:
+    """Choose the segmenter of a mode; ValueError for a pair that no run can ask for."""
+    if media_type is MediaType.IMAGE or mode is SegmentationMode.IMAGE:
+        return ImageSegmenter()
+    if mode is SegmentationMode.FIXED:
+        return FixedSegmenter()
+    raise ValueError(f"{media_type.value} can't be cut by {mode.value}")
