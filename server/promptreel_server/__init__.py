@@ -1,0 +1,1 @@
+"""The server: contract, engine, models, store."""

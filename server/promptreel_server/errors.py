@@ -17,7 +17,7 @@
     ├── TooLarge                413
     ├── RateLimited             429
     ├── Unavailable             503
-    └── OperationFailure             an operation on a segment or a media item failed (data, not a status)
+    └── OperationFailure             an operation failed (data, never a status)
         ├── MediaUnreadable
         ├── MediaUnavailable
         └── ModelFailure
