@@ -1,6 +1,7 @@
 """Even cutting: windows of one length, and stretches divided into equal parts."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 from promptreel_server.segmenters.signals import Span
 
@@ -30,4 +31,4 @@ def parts(whole: Span, count: int) -> tuple[Span, ...]:
 
 def joined(edges: list[Fraction]) -> tuple[Span, ...]:
     """The spans between neighbouring edges, which must ascend."""
-    return tuple(Span(start=a, end=b) for a, b in zip(edges, edges[1:], strict=False))
+    return tuple(Span(start=a, end=b) for a, b in pairwise(edges))
