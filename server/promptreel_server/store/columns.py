@@ -1,0 +1,63 @@
+"""Column types that keep the model's own types: instants, exact seconds, closed sets."""
+
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from fractions import Fraction
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import BigInteger, Dialect, String
+from sqlalchemy.types import TypeDecorator
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+EnumType = TypeVar("EnumType", bound=Enum)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An instant in UTC, stored as whole microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Turn an instant into microseconds."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Turn microseconds into an instant."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Exact(TypeDecorator[Fraction]):
+    """A fraction of seconds, stored as `numerator/denominator`."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Fraction | None, dialect: Dialect) -> Any:
+        """Turn a fraction into text."""
+        return None if value is None else f"{value.numerator}/{value.denominator}"
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Fraction | None:
+        """Turn text into a fraction."""
+        return None if value is None else Fraction(value)
+
+
+class Word(TypeDecorator[EnumType], Generic[EnumType]):
+    """A member of a closed set, stored as its value."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, members: type[EnumType]) -> None:
+        super().__init__()
+        self.members = members
+
+    def process_bind_param(self, value: EnumType | None, dialect: Dialect) -> Any:
+        """Turn a member into its value."""
+        return None if value is None else value.value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> EnumType | None:
+        """Turn a value into its member."""
+        return None if value is None else self.members(value)

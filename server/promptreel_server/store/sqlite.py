@@ -1,0 +1,100 @@
+"""The store on SQLite: one file, one server, WAL, every commit on disk."""
+
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from promptreel_server.clock import Clock, utc_now
+from promptreel_server.errors import Unavailable
+from promptreel_server.store.database import Database
+from promptreel_server.store.migrate import migrate
+
+FILE_NAME = "promptreel.db"
+READERS = 4
+BUSY_MILLISECONDS = 10_000
+
+
+@asynccontextmanager
+async def open_sqlite(
+    folder: Path, *, clock: Clock = utc_now, exclusive: bool = True
+) -> AsyncIterator[Database]:
+    """Open the database of a data folder, brought to the newest schema.
+
+    Raises:
+        Unavailable: another server holds the folder, or it can't be written.
+    """
+    lock = _lock(folder) if exclusive else None
+    try:
+        path = folder / FILE_NAME
+        migrate(f"sqlite:///{path}")
+        database = Database(
+            reading=_engine(path, writing=False), writing=_engine(path, writing=True), clock=clock
+        )
+        async with database.running():
+            yield database
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """Hold the folder for this process; the operating system lets go when it dies."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable(
+            f"The data folder {folder} can't be written ({error.strerror}); "
+            "choose another with --data."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise Unavailable(
+            f"Another server uses the data folder {folder}; stop it or choose another with --data."
+        ) from error
+    return descriptor
+
+
+def _engine(path: Path, *, writing: bool) -> AsyncEngine:
+    """Make an engine: one connection that begins at once to write, or a few that only read."""
+    url = f"sqlite+aiosqlite:///{path}"
+    if writing:
+        engine = create_async_engine(url, pool_size=1, max_overflow=0)
+    else:  # readers hold no transaction, so there is nothing to begin or to roll back
+        engine = create_async_engine(
+            url,
+            pool_size=READERS,
+            max_overflow=0,
+            pool_timeout=60,
+            pool_reset_on_return=None,
+            isolation_level="AUTOCOMMIT",
+        )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy's own events say BEGIN
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA cache_size = -16384")
+        if not writing:
+            cursor.execute("PRAGMA query_only = ON")
+        cursor.close()
+
+    if writing:
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def _begin(connection: Any) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,141 @@
+"""The one writer: drains its queue into one transaction at a time (group commit)."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from promptreel_server.clock import Clock
+from promptreel_server.errors import Unavailable
+from promptreel_server.store.transaction import Transaction
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MOST_PER_COMMIT = 512
+"""Changes that share one commit at the most: bounds how long the first of them waits."""
+
+MOST_QUEUED = 20_000
+"""Changes that may wait; more are refused, so that the queue stays bounded."""
+
+Apply = Callable[[Transaction, Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(eq=False)
+class _Change:
+    """A change in the queue: alike ones (the same `apply`) are applied together."""
+
+    apply: Apply
+    item: Any
+    future: "asyncio.Future[Any]"
+    result: Any = None
+    error: BaseException | None = field(default=None)
+
+
+class Writer:
+    """Applies changes in the order they came, many to a commit.
+
+    A change is answered after the commit that holds it. One that fails is rolled back alone.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, clock: Clock, on_commit: Callable[[set[str]], None]
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._on_commit = on_commit
+        self._queue: asyncio.Queue[_Change | None] = asyncio.Queue(MOST_QUEUED)
+        self._stopped = False
+
+    async def write(self, change: Callable[[Transaction], Result]) -> Result:
+        """Apply one change and answer what it returns, once it is committed."""
+
+        def apply(transaction: Transaction, items: Sequence[None]) -> list[Result]:
+            return [change(transaction) for _ in items]
+
+        return await self._submit(apply, None)
+
+    async def write_grouped(
+        self,
+        apply: Callable[[Transaction, Sequence[Item]], Sequence[Result]],
+        item: Item,
+    ) -> Result:
+        """Apply `item` together with its neighbours in the queue that have the same `apply`."""
+        return await self._submit(apply, item)
+
+    async def _submit(self, apply: Callable[..., Sequence[Result]], item: Any) -> Result:
+        if self._stopped:
+            raise Unavailable("The server is stopping; try again shortly.", retry_after=1.0)
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        await self._queue.put(_Change(apply=apply, item=item, future=future))
+        return await future
+
+    async def run(self) -> None:
+        """Write until `stop` was called and the queue is empty."""
+        stopping = False
+        async with self._engine.connect() as connection:
+            while not stopping:
+                changes: list[_Change] = []
+                following = await self._queue.get()
+                while following is not None:
+                    changes.append(following)
+                    if len(changes) >= MOST_PER_COMMIT or self._queue.empty():
+                        break
+                    following = self._queue.get_nowait()
+                stopping = following is None
+                if changes:
+                    await self._commit(connection, changes)
+
+    async def stop(self) -> None:
+        """Take no further change; those in the queue are still written."""
+        if not self._stopped:
+            self._stopped = True
+            await self._queue.put(None)
+
+    async def _commit(self, connection: AsyncConnection, changes: list[_Change]) -> None:
+        moved: set[str] = set()
+        try:
+            await connection.run_sync(self._write_all, changes, moved)
+        except Exception as error:  # noqa: BLE001 - every waiting caller gets it
+            for change in changes:
+                change.error = change.error or error
+        if moved:
+            self._on_commit(moved)
+        for change in changes:
+            if change.future.done():
+                continue
+            if change.error is not None:
+                change.future.set_exception(change.error)
+            else:
+                change.future.set_result(change.result)
+
+    def _write_all(self, connection: Connection, changes: list[_Change], moved: set[str]) -> None:
+        with connection.begin():
+            transaction = Transaction(connection=connection, now=self._clock(), moved=moved)
+            alone = len(changes) == 1
+            for _, alike in groupby(changes, key=lambda change: change.apply):
+                _apply(transaction, list(alike), alone=alone)
+            if alone and changes[0].error is not None:
+                connection.get_transaction().rollback()  # type: ignore[union-attr]
+
+
+def _apply(transaction: Transaction, changes: list[_Change], *, alone: bool) -> None:
+    try:
+        if alone:
+            results = changes[0].apply(transaction, [changes[0].item])
+        else:
+            with transaction.connection.begin_nested():
+                results = changes[0].apply(transaction, [change.item for change in changes])
+    except Exception as error:  # noqa: BLE001 - handed to the caller through its future
+        if len(changes) == 1:
+            changes[0].error = error
+            return
+        for change in changes:
+            _apply(transaction, [change], alone=False)
+        return
+    for change, result in zip(changes, results, strict=True):
+        change.result = result
