@@ -1,0 +1,168 @@
+"""The feed: every state change as an event, in order, within each owner."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+
+from promptreel_server.model.event import Event, EventType
+from promptreel_server.model.ids import EVENT, new_id
+from promptreel_server.store.tables import events, feeds
+from promptreel_server.store.transaction import Transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """An event that has no sequence yet."""
+
+    event_type: EventType
+    run_id: str | None = None
+    video_id: str | None = None
+    segment_id: str | None = None
+    index_id: str | None = None
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventFilter:
+    """Which events of an owner are wanted; what is empty excludes nothing."""
+
+    run_id: str | None = None
+    index_id: str | None = None
+    video_ids: tuple[str, ...] = ()
+    event_types: tuple[EventType, ...] = ()
+
+
+def append(
+    tx: Transaction,
+    owner_id: str,
+    event_type: EventType,
+    *,
+    run_id: str | None = None,
+    video_id: str | None = None,
+    segment_id: str | None = None,
+    index_id: str | None = None,
+    payload: Mapping[str, Any] | None = None,
+) -> int:
+    """Write one event and answer its sequence."""
+    news = News(
+        event_type=event_type,
+        run_id=run_id,
+        video_id=video_id,
+        segment_id=segment_id,
+        index_id=index_id,
+        payload=payload or {},
+    )
+    return append_all(tx, owner_id, [news])
+
+
+def append_all(tx: Transaction, owner_id: str, news: Sequence[News]) -> int:
+    """Write events in order and answer the sequence of the first one."""
+    last = _take(tx, owner_id, len(news))
+    first = last - len(news) + 1
+    tx.execute(
+        insert(events),
+        [
+            {
+                "owner_id": owner_id,
+                "sequence": first + offset,
+                "event_id": new_id(EVENT),
+                "event_type": item.event_type,
+                "run_id": item.run_id,
+                "video_id": item.video_id,
+                "segment_id": item.segment_id,
+                "index_id": item.index_id,
+                "created_at": tx.now,
+                "payload": dict(item.payload),
+            }
+            for offset, item in enumerate(news)
+        ],
+    )
+    tx.moved.add(owner_id)
+    return first
+
+
+_TAKE = (
+    update(feeds)
+    .where(feeds.c.owner_id == bindparam("owner"))
+    .values(sequence=feeds.c.sequence + bindparam("count"))
+    .returning(feeds.c.sequence)
+)
+
+
+def _take(tx: Transaction, owner_id: str, count: int) -> int:
+    """Take `count` sequences of an owner and answer the last of them."""
+    last = tx.execute(_TAKE, {"owner": owner_id, "count": count}).scalar()
+    if last is not None:
+        return int(last)
+    tx.execute(insert(feeds).values(owner_id=owner_id, sequence=count))
+    return count
+
+
+def last_sequence(connection: Connection, owner_id: str) -> int:
+    """Answer the newest sequence of an owner, 0 where nothing happened yet."""
+    statement = select(feeds.c.sequence).where(feeds.c.owner_id == owner_id)
+    return int(connection.execute(statement).scalar() or 0)
+
+
+def after(
+    connection: Connection, owner_id: str, sequence: int, wanted: EventFilter, limit: int
+) -> list[Event]:
+    """Answer the first events of an owner after a sequence, in order."""
+    statement = (
+        select(events)
+        .where(events.c.owner_id == owner_id, events.c.sequence > sequence)
+        .order_by(events.c.sequence)
+        .limit(limit)
+    )
+    if wanted.run_id:
+        statement = statement.where(events.c.run_id == wanted.run_id)
+    if wanted.index_id:
+        statement = statement.where(events.c.index_id == wanted.index_id)
+    if wanted.video_ids:
+        statement = statement.where(events.c.video_id.in_(wanted.video_ids))
+    if wanted.event_types:
+        statement = statement.where(events.c.event_type.in_(wanted.event_types))
+    return [_event(row) for row in connection.execute(statement)]
+
+
+def sequence_of(connection: Connection, owner_id: str, event_id: str) -> int | None:
+    """Answer the sequence of an event of this owner, None where it is unknown or pruned."""
+    statement = select(events.c.sequence).where(
+        events.c.event_id == event_id, events.c.owner_id == owner_id
+    )
+    return connection.execute(statement).scalar()
+
+
+def oldest_sequence(connection: Connection, owner_id: str) -> int | None:
+    """Answer the oldest sequence that is still kept for an owner."""
+    statement = select(func.min(events.c.sequence)).where(events.c.owner_id == owner_id)
+    return connection.execute(statement).scalar()
+
+
+def prune(tx: Transaction, before: datetime, *, keep: int, most: int) -> int:
+    """Remove at most `most` events: those before an instant, and the oldest over `keep` rows."""
+    count = int(tx.execute(select(func.count()).select_from(events)).scalar() or 0)
+    oldest = select(events.c.event_id).order_by(events.c.created_at, events.c.sequence).limit(most)
+    if count <= keep:
+        oldest = oldest.where(events.c.created_at < before)
+    else:
+        oldest = oldest.limit(min(most, count - keep))
+    return tx.execute(delete(events).where(events.c.event_id.in_(oldest))).rowcount
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(
+        event_id=row.event_id,
+        sequence=row.sequence,
+        event_type=row.event_type,
+        owner_id=row.owner_id,
+        created_at=row.created_at,
+        run_id=row.run_id,
+        video_id=row.video_id,
+        segment_id=row.segment_id,
+        index_id=row.index_id,
+        payload=row.payload,
+    )
