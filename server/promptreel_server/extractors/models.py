@@ -1,0 +1,80 @@
+"""Which extractor a `processing_model` means; each is made when it is first asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from promptreel_server.errors import UnknownModel
+from promptreel_server.extractors.extractor import Extractor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractorOptions:
+    """What extractors are made with."""
+
+    canned_scripts: Path | None = None
+    """A JSON file of scripts by name for `canned:<name>`; its `default` is `canned` itself."""
+
+
+class Extractors:
+    """The ExtractorFactory of a server: one extractor a model, kept until `close`."""
+
+    def __init__(self, options: ExtractorOptions | None = None) -> None:
+        self._options = options or ExtractorOptions()
+        self._made: dict[str, Extractor] = {}
+
+    def known_models(self) -> tuple[str, ...]:
+        """The names and name patterns that `extractor` takes."""
+        return tuple(f"{name}{rest}" for name, (rest, _) in _FAMILIES.items())
+
+    def extractor(self, processing_model: str) -> Extractor:
+        """Answer the extractor of a model; the same one every time.
+
+        Raises:
+            UnknownModel: no such model, or no such canned script.
+            Unavailable: the model's runtime or weights are missing.
+        """
+        made = self._made.get(processing_model)
+        if made is None:
+            made = _make(processing_model, self._options, self.known_models())
+            self._made[processing_model] = made
+        return made
+
+    async def close(self) -> None:
+        """Close every extractor that was made."""
+        made, self._made = self._made, {}
+        for extractor in made.values():
+            await extractor.close()
+
+
+def _make(name: str, options: ExtractorOptions, known: tuple[str, ...]) -> Extractor:
+    for prefix, (_, make) in _FAMILIES.items():
+        if name == prefix or (prefix.endswith((":", "-")) and name.startswith(prefix)):
+            return make(name, options)
+    raise UnknownModel(
+        f'processing_model: "{name[:100]}" is not known; it is one of {", ".join(known)}'
+    )
+
+
+def _canned(name: str, options: ExtractorOptions) -> Extractor:
+    from promptreel_server.extractors.canned import CannedExtractor, CannedScript, read_scripts
+
+    scripts = read_scripts(options.canned_scripts) if options.canned_scripts else {}
+    wanted = name.partition(":")[2] or "default"
+    scripts.setdefault("default", CannedScript())
+    if wanted not in scripts:
+        known = ", ".join(f"canned:{script}" for script in sorted(scripts))
+        raise UnknownModel(f'processing_model: no canned script "{wanted[:100]}"; there is {known}')
+    return CannedExtractor(scripts[wanted], model=name)
+
+
+_Make = Callable[[str, ExtractorOptions], Extractor]
+
+_FAMILIES: dict[str, tuple[str, _Make]] = {
+    "canned": ("", _canned),
+    "canned:": ("<script>", _canned),
+}
+"""By name, or by prefix where it ends in a colon or a hyphen: what follows it, and who makes it.
+
+Makers import their model's runtime themselves, so that an idle server stays small.
+"""
