@@ -1,0 +1,67 @@
+"""What every extractor promises, held by each one that runs here."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.unit.extractors.requests import SCHEMA, extraction_request, synthesis_request
+
+from promptreel_server.extractors.extractor import Extractor
+from promptreel_server.extractors.models import Extractors
+from promptreel_server.extractors.schema import compiled
+from promptreel_server.model.llm_call import LlmCallStatus, Purpose
+
+
+@pytest.fixture(params=["canned"])
+async def extractor(request: pytest.FixtureRequest) -> AsyncIterator[Extractor]:
+    extractors = Extractors()
+    yield extractors.extractor(request.param)
+    await extractors.close()
+
+
+async def test_what_is_extracted_is_valid_and_on_record(extractor: Extractor) -> None:
+    assert extractor.refuse(SCHEMA) is None
+    extraction = await extractor.extract(extraction_request(attempt=2))
+    assert extraction.failure is None
+    assert compiled(SCHEMA).validate(extraction.metadata) == []
+    assert extraction.rendered_prompt_chars > 0
+    call = extraction.calls[-1]
+    assert call.status is LlmCallStatus.SUCCESS
+    assert call.attempt == 2
+    assert call.prompt_text
+    assert "Say what is seen." in call.prompt_text
+    assert json.loads(call.schema_used or "") == SCHEMA
+    assert call.input_tokens > 0
+    assert call.output_tokens > 0
+    assert call.completed_at >= call.invoked_at
+
+
+async def test_a_synthesis_is_valid_and_on_record(extractor: Extractor) -> None:
+    extraction = await extractor.synthesize(synthesis_request(3))
+    assert extraction.failure is None
+    assert compiled(SCHEMA).validate(extraction.metadata) == []
+    assert extraction.calls[-1].purpose is Purpose.VIDEO_SYNTHESIS
+    assert extraction.raw_response
+
+
+async def test_calls_of_many_segments_have_ids_of_their_own(extractor: Extractor) -> None:
+    requests = [extraction_request(segment_id=f"seg_{n}", start=n, end=n + 1) for n in range(3)]
+    extractions = await asyncio.gather(*map(extractor.extract, requests))
+    ids = [call.llm_call_id for extraction in extractions for call in extraction.calls]
+    assert len(set(ids)) == len(ids) >= 3
+
+
+async def test_a_cancelled_attempt_ends_at_once_and_spoils_nothing(extractor: Extractor) -> None:
+    task = asyncio.ensure_future(extractor.extract(extraction_request()))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task], timeout=1.0)
+    assert task.done()
+    assert (await extractor.extract(extraction_request())).failure is None
+
+
+async def test_release_and_close_may_be_called_twice(extractor: Extractor) -> None:
+    for _ in range(2):
+        await extractor.release("run_1", "vid_1")
+        await extractor.close()
