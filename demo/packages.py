@@ -5,14 +5,14 @@ import io
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from demo.programs import AssemblyError, run
 from demo.storyboard import Package, Piece, Registry
 
 
-def fetch_pieces(pieces: Iterable[Piece], downloads: Path) -> dict[Piece, bytes]:
+def fetch_pieces(pieces: Collection[Piece], downloads: Path) -> dict[Piece, bytes]:
     """Downloads each package once into `downloads` and returns the checked bytes of its pieces."""
     archives = {
         package: download_package(package, downloads)
