@@ -14,7 +14,7 @@ from promptreel_server.store.transaction import Transaction
 
 
 @dataclass(frozen=True, kw_only=True)
-class News:
+class NewEvent:
     """An event that has no sequence yet."""
 
     event_type: EventType
@@ -47,7 +47,7 @@ def append(
     payload: Mapping[str, Any] | None = None,
 ) -> int:
     """Write one event and answer its sequence."""
-    news = News(
+    news = NewEvent(
         event_type=event_type,
         run_id=run_id,
         video_id=video_id,
@@ -58,7 +58,7 @@ def append(
     return append_all(tx, owner_id, [news])
 
 
-def append_all(tx: Transaction, owner_id: str, news: Sequence[News]) -> int:
+def append_all(tx: Transaction, owner_id: str, news: Sequence[NewEvent]) -> int:
     """Write events in order and answer the sequence of the first one."""
     last = _take(tx, owner_id, len(news))
     first = last - len(news) + 1
@@ -150,7 +150,7 @@ def prune(tx: Transaction, before: datetime, *, keep: int, most: int) -> int:
         oldest = oldest.where(events.c.created_at < before)
     else:
         oldest = oldest.limit(min(most, count - keep))
-    return tx.execute(delete(events).where(events.c.event_id.in_(oldest))).rowcount
+    return int(tx.execute(delete(events).where(events.c.event_id.in_(oldest))).rowcount)
 
 
 def _event(row: Row[Any]) -> Event:

@@ -1,0 +1,154 @@
+"""LLM calls, kept for inspection and answered again where the inputs are the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select
+
+from promptreel_server.model.llm_call import LlmCall, LlmCallStatus
+from promptreel_server.model.page import Page, Slice
+from promptreel_server.model.run import RunMedia
+from promptreel_server.model.segment import Segment
+from promptreel_server.store import paging
+from promptreel_server.store.tables import llm_calls
+from promptreel_server.store.transaction import Transaction
+
+MOST_TEXT = 256 * 1024
+"""Characters of a prompt or an answer that are kept; the rest is cut off with a note."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedCall:
+    """An LLM call, and what it belonged to."""
+
+    call: LlmCall
+    run_id: str
+    prompt_id: str
+    owner_id: str
+    video_id: str | None
+    segment_id: str | None
+    segment_start: float | None
+    segment_end: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallFilter:
+    """Which calls of a run are wanted; what is None excludes nothing."""
+
+    video_id: str | None = None
+    segment_id: str | None = None
+    status: LlmCallStatus | None = None
+
+
+def record(
+    tx: Transaction,
+    item: RunMedia,
+    prompt_id: str,
+    calls: Sequence[LlmCall],
+    *,
+    segment: Segment | None = None,
+) -> None:
+    """Keep the calls of one segment or, without one, of a media item."""
+    record_all(tx, [row(item, prompt_id, call, segment=segment) for call in calls])
+
+
+def record_all(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep calls given as rows."""
+    if rows:
+        tx.execute(insert(llm_calls), list(rows))
+
+
+def row(
+    item: RunMedia, prompt_id: str, call: LlmCall, *, segment: Segment | None
+) -> dict[str, Any]:
+    """Make the row of a call."""
+    return {
+        "llm_call_id": call.llm_call_id,
+        "run_id": item.run_id,
+        "prompt_id": prompt_id,
+        "video_id": item.video_id,
+        "segment_id": segment.segment_id if segment else None,
+        "owner_id": item.owner_id,
+        "model": call.model,
+        "purpose": call.purpose,
+        "status": call.status,
+        "attempt": call.attempt,
+        "input_tokens": call.input_tokens,
+        "output_tokens": call.output_tokens,
+        "thinking_tokens": call.thinking_tokens,
+        "cached_tokens": call.cached_tokens,
+        "audio_tokens": call.audio_tokens,
+        "video_seconds": call.video_seconds,
+        "segment_start": float(segment.start) if segment else None,
+        "segment_end": float(segment.end) if segment else None,
+        "prompt_text": _capped(call.prompt_text),
+        "response_text": _capped(call.response_text),
+        "schema_used": _capped(call.schema_used),
+        "finish_reason": call.finish_reason,
+        "error_code": call.error_code,
+        "error_message": _capped(call.error_message),
+        "cached": call.cached,
+        "fingerprint": None,
+        "invoked_at": call.invoked_at,
+        "completed_at": call.completed_at,
+    }
+
+
+def _capped(text: str | None) -> str | None:
+    if text is None or len(text) <= MOST_TEXT:
+        return text
+    return f"{text[:MOST_TEXT]}\n[cut off: {len(text) - MOST_TEXT} of {len(text)} characters]"
+
+
+def page(
+    connection: Connection, run_id: str, wanted: CallFilter, part: Slice
+) -> Page[RecordedCall]:
+    """Answer the calls of a run in the order they were made."""
+    statement = select(llm_calls).where(llm_calls.c.run_id == run_id)
+    if wanted.video_id is not None:
+        statement = statement.where(llm_calls.c.video_id == wanted.video_id)
+    if wanted.segment_id is not None:
+        statement = statement.where(llm_calls.c.segment_id == wanted.segment_id)
+    if wanted.status is not None:
+        statement = statement.where(llm_calls.c.status == wanted.status)
+    if part.after is not None:
+        statement = statement.where(llm_calls.c.llm_call_id > part.after[0])
+    statement = statement.order_by(llm_calls.c.llm_call_id)
+    return paging.page(
+        connection, statement, part, item=_recorded, position=lambda row: (row.llm_call_id,)
+    )
+
+
+def _recorded(row: Row[Any]) -> RecordedCall:
+    return RecordedCall(
+        call=LlmCall(
+            llm_call_id=row.llm_call_id,
+            model=row.model,
+            purpose=row.purpose,
+            status=row.status,
+            invoked_at=row.invoked_at,
+            completed_at=row.completed_at,
+            attempt=row.attempt,
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            thinking_tokens=row.thinking_tokens,
+            cached_tokens=row.cached_tokens,
+            audio_tokens=row.audio_tokens,
+            video_seconds=row.video_seconds,
+            prompt_text=row.prompt_text,
+            response_text=row.response_text,
+            schema_used=row.schema_used,
+            finish_reason=row.finish_reason,
+            error_code=row.error_code,
+            error_message=row.error_message,
+            cached=row.cached,
+        ),
+        run_id=row.run_id,
+        prompt_id=row.prompt_id,
+        owner_id=row.owner_id,
+        video_id=row.video_id,
+        segment_id=row.segment_id,
+        segment_start=row.segment_start,
+        segment_end=row.segment_end,
+    )

@@ -1,0 +1,202 @@
+"""The segments of a run: how each stands and what it yielded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, select
+
+from promptreel_server.errors import NotFound
+from promptreel_server.model.operation import (
+    Failure,
+    Operation,
+    OperationState,
+    OperationStatus,
+)
+from promptreel_server.model.page import Page, Slice
+from promptreel_server.model.segment import (
+    Segment,
+    SegmentRun,
+    SegmentStatus,
+    Transcript,
+    Word,
+)
+from promptreel_server.store import paging
+from promptreel_server.store.tables import run_segments, segments
+
+OPEN = (SegmentStatus.PENDING, SegmentStatus.PROCESSING)
+
+_JOINED = select(
+    run_segments,
+    segments.c.start.label("segment_start"),
+    segments.c.end.label("segment_end"),
+    segments.c.thumbnail,
+).join(segments, segments.c.segment_id == run_segments.c.segment_id)
+
+
+def open_batch(
+    connection: Connection, run_id: str, video_id: str, *, after: int = -1, limit: int
+) -> list[SegmentRun]:
+    """Answer the next segments that still have something to be done, in order."""
+    statement = _batch(run_id, video_id, after, limit).where(run_segments.c.status.in_(OPEN))
+    return [_segment_run(row) for row in connection.execute(statement)]
+
+
+def batch(
+    connection: Connection, run_id: str, video_id: str, *, after: int = -1, limit: int
+) -> list[SegmentRun]:
+    """Answer the next segments of a media item, however they stand, in order."""
+    return [_segment_run(row) for row in connection.execute(_batch(run_id, video_id, after, limit))]
+
+
+def _batch(run_id: str, video_id: str, after: int, limit: int) -> Select[Any]:
+    return (
+        _JOINED.where(
+            run_segments.c.run_id == run_id,
+            run_segments.c.video_id == video_id,
+            run_segments.c.ordinal > after,
+        )
+        .order_by(run_segments.c.ordinal)
+        .limit(limit)
+    )
+
+
+def page(
+    connection: Connection,
+    run_id: str,
+    video_id: str,
+    part: Slice,
+    *only: ColumnElement[bool],
+) -> Page[SegmentRun]:
+    """Answer the segments of one media item by start time."""
+    after = int(part.after[0]) if part.after is not None else -1
+    statement = _batch(run_id, video_id, after, part.limit).where(*only)
+    return paging.page(
+        connection, statement, part, item=_segment_run, position=lambda row: (row.ordinal,)
+    )
+
+
+def results(connection: Connection, run_id: str, video_id: str, part: Slice) -> Page[SegmentRun]:
+    """Answer the segments of one media item that have yielded something, by start time."""
+    return page(connection, run_id, video_id, part, run_segments.c.metadata.is_not(None))
+
+
+def results_after(
+    connection: Connection, run_id: str, video_id: str | None, sequence: int, limit: int
+) -> list[tuple[int, SegmentRun]]:
+    """Answer results in the order they were committed, each with its sequence."""
+    statement = (
+        _JOINED.where(
+            run_segments.c.run_id == run_id,
+            run_segments.c.sequence > sequence,
+            run_segments.c.metadata.is_not(None),
+        )
+        .order_by(run_segments.c.sequence)
+        .limit(limit)
+    )
+    if video_id is not None:
+        statement = statement.where(run_segments.c.video_id == video_id)
+    return [(row.sequence, _segment_run(row)) for row in connection.execute(statement)]
+
+
+def fetch(connection: Connection, run_id: str, video_id: str, segment_id: str) -> SegmentRun:
+    """Answer one segment of one media item of a run.
+
+    Raises:
+        NotFound: the run has no such segment of this media item.
+    """
+    row = connection.execute(
+        _JOINED.where(
+            run_segments.c.run_id == run_id,
+            run_segments.c.video_id == video_id,
+            run_segments.c.segment_id == segment_id,
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound(
+            f"Run {run_id} has no segment {segment_id} of {video_id}.",
+            details={"run_id": run_id, "video_id": video_id, "segment_id": segment_id},
+        )
+    return _segment_run(row)
+
+
+def state_values(states: Mapping[Operation, OperationState]) -> dict[str, Any]:
+    """Spread operation states over their columns."""
+    values: dict[str, Any] = {}
+    for operation, state in states.items():
+        name, failure = operation.value, state.failure
+        values[f"{name}_status"] = state.status
+        values[f"{name}_attempts"] = state.attempts
+        values[f"{name}_attempted_at"] = state.last_attempt_at
+        values[f"{name}_code"] = failure.code if failure else None
+        values[f"{name}_error"] = failure.message if failure else None
+        values[f"{name}_retryable"] = failure.retryable if failure else None
+        values[f"{name}_retry_after"] = failure.retry_after if failure else None
+    return values
+
+
+def states(row: Row[Any]) -> dict[Operation, OperationState]:
+    """Gather operation states from their columns."""
+    values = row._mapping  # the documented way to a row's columns by name
+    return {operation: _state(values, operation.value) for operation in Operation}
+
+
+def _state(values: Mapping[Any, Any], name: str) -> OperationState:
+    failure = None
+    if values[f"{name}_status"] is OperationStatus.FAILED:
+        failure = Failure(
+            code=values[f"{name}_code"],
+            message=values[f"{name}_error"],
+            retryable=bool(values[f"{name}_retryable"]),
+            retry_after=values[f"{name}_retry_after"],
+        )
+    return OperationState(
+        status=values[f"{name}_status"],
+        attempts=values[f"{name}_attempts"],
+        last_attempt_at=values[f"{name}_attempted_at"],
+        failure=failure,
+    )
+
+
+def transcript_json(transcript: Transcript | None) -> dict[str, Any] | None:
+    """Make what is stored of a transcript."""
+    if transcript is None:
+        return None
+    return {
+        "text": transcript.text,
+        "language": transcript.language,
+        "words": [[word.text, word.start, word.end] for word in transcript.words],
+    }
+
+
+def transcript_of(body: Mapping[str, Any] | None) -> Transcript | None:
+    """Make a transcript of what was stored."""
+    if body is None:
+        return None
+    return Transcript(
+        text=body["text"],
+        language=body["language"],
+        words=tuple(Word(text=text, start=start, end=end) for text, start, end in body["words"]),
+    )
+
+
+def _segment_run(row: Row[Any]) -> SegmentRun:
+    return SegmentRun(
+        run_id=row.run_id,
+        segment=Segment(
+            segment_id=row.segment_id,
+            video_id=row.video_id,
+            ordinal=row.ordinal,
+            start=row.segment_start,
+            end=row.segment_end,
+        ),
+        status=row.status,
+        operations=states(row),
+        metadata=row.metadata,
+        metadata_text=row.metadata_text,
+        transcript=transcript_of(row.transcript),
+        processing_warning=row.processing_warning,
+        failure_message=row.failure_message,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+        thumbnail_available=row.thumbnail,
+    )

@@ -1,0 +1,145 @@
+"""Segmentations: cut once per media item and fingerprint, used by every run after that."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from promptreel_server.errors import NotFound
+from promptreel_server.model.ids import SEGMENTATION, new_id
+from promptreel_server.model.segment import Segment
+from promptreel_server.store.tables import segmentations, segments
+from promptreel_server.store.transaction import Transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segmentation:
+    """One way a media item was cut."""
+
+    segmentation_id: str
+    video_id: str
+    fingerprint: str
+    complete: bool
+    segment_count: int
+
+
+def find(connection: Connection, video_id: str, fingerprint: str) -> Segmentation | None:
+    """Answer the complete segmentation of a media item with this fingerprint."""
+    row = connection.execute(
+        select(segmentations).where(
+            segmentations.c.video_id == video_id,
+            segmentations.c.fingerprint == fingerprint,
+            segmentations.c.complete,
+        )
+    ).one_or_none()
+    return None if row is None else _segmentation(row)
+
+
+def begin(tx: Transaction, video_id: str, fingerprint: str) -> str:
+    """Open a segmentation to fill; what a crashed drive left of it goes away first."""
+    stale = select(segmentations.c.segmentation_id).where(
+        segmentations.c.video_id == video_id, segmentations.c.fingerprint == fingerprint
+    )
+    tx.execute(delete(segments).where(segments.c.segmentation_id.in_(stale)))
+    tx.execute(
+        delete(segmentations).where(
+            segmentations.c.video_id == video_id, segmentations.c.fingerprint == fingerprint
+        )
+    )
+    segmentation_id = new_id(SEGMENTATION)
+    tx.execute(
+        insert(segmentations).values(
+            segmentation_id=segmentation_id,
+            video_id=video_id,
+            fingerprint=fingerprint,
+            complete=False,
+            created_at=tx.now,
+        )
+    )
+    return segmentation_id
+
+
+def add(tx: Transaction, segmentation_id: str, batch: Sequence[Segment]) -> None:
+    """Write a batch of segments into an open segmentation."""
+    if not batch:
+        return
+    tx.execute(
+        insert(segments),
+        [
+            {
+                "segment_id": segment.segment_id,
+                "segmentation_id": segmentation_id,
+                "video_id": segment.video_id,
+                "ordinal": segment.ordinal,
+                "start": segment.start,
+                "end": segment.end,
+                "created_at": tx.now,
+            }
+            for segment in batch
+        ],
+    )
+
+
+def complete(tx: Transaction, segmentation_id: str, count: int) -> None:
+    """Seal a segmentation: from now on every run uses it."""
+    tx.execute(
+        update(segmentations)
+        .where(segmentations.c.segmentation_id == segmentation_id)
+        .values(complete=True, segment_count=count)
+    )
+
+
+def batch(
+    connection: Connection, segmentation_id: str, *, after: int = -1, limit: int
+) -> list[Segment]:
+    """Answer the next segments of a segmentation after an ordinal."""
+    statement = (
+        select(segments)
+        .where(segments.c.segmentation_id == segmentation_id, segments.c.ordinal > after)
+        .order_by(segments.c.ordinal)
+        .limit(limit)
+    )
+    return [segment_of(row) for row in connection.execute(statement)]
+
+
+def fetch_segment(connection: Connection, segment_id: str) -> Segment:
+    """Answer one segment.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = connection.execute(
+        select(segments).where(segments.c.segment_id == segment_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no segment {segment_id}.", details={"segment_id": segment_id})
+    return segment_of(row)
+
+
+def mark_thumbnails(tx: Transaction, segment_ids: Sequence[str]) -> None:
+    """Note that these segments have a thumbnail on disk."""
+    tx.execute(
+        update(segments).where(segments.c.segment_id.in_(segment_ids)).values(thumbnail=True)
+    )
+
+
+def segment_of(row: Row[Any]) -> Segment:
+    """Make the segment of a row of the table `segments`."""
+    return Segment(
+        segment_id=row.segment_id,
+        video_id=row.video_id,
+        ordinal=row.ordinal,
+        start=row.start,
+        end=row.end,
+    )
+
+
+def _segmentation(row: Row[Any]) -> Segmentation:
+    return Segmentation(
+        segmentation_id=row.segmentation_id,
+        video_id=row.video_id,
+        fingerprint=row.fingerprint,
+        complete=row.complete,
+        segment_count=row.segment_count,
+    )
