@@ -1,0 +1,91 @@
+"""Indexes: named collections of media items."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from promptreel_server.errors import BeingDeleted, NotFound
+from promptreel_server.model.ids import INDEX, new_id
+from promptreel_server.model.index import Index
+from promptreel_server.store.tables import indexes
+from promptreel_server.store.transaction import Transaction
+
+
+def create(tx: Transaction, owner_id: str, name: str) -> Index:
+    """Keep a new, empty index."""
+    index = Index(index_id=new_id(INDEX), owner_id=owner_id, name=name, created_at=tx.now)
+    tx.execute(
+        insert(indexes).values(
+            index_id=index.index_id, owner_id=owner_id, name=name, created_at=index.created_at
+        )
+    )
+    return index
+
+
+def fetch(connection: Connection, owner_id: str, index_id: str) -> Index:
+    """Answer one index of an owner, also while it is being deleted.
+
+    Raises:
+        NotFound: the owner has no such index.
+    """
+    statement = select(indexes).where(
+        indexes.c.index_id == index_id, indexes.c.owner_id == owner_id
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound(
+            f"No index {index_id}; list the indexes to see which there are.",
+            details={"index_id": index_id},
+        )
+    return _index(row)
+
+
+def fetch_open(connection: Connection, owner_id: str, index_id: str) -> Index:
+    """Answer an index that takes new work.
+
+    Raises:
+        NotFound: the owner has no such index.
+        BeingDeleted: its deletion has begun.
+    """
+    index = fetch(connection, owner_id, index_id)
+    if index.deletion_id is not None:
+        raise BeingDeleted(
+            f"Index {index_id} is being deleted and takes no new work; use another one.",
+            details={"index_id": index_id, "deletion_id": index.deletion_id},
+        )
+    return index
+
+
+def list_indexes(connection: Connection, owner_id: str) -> list[Index]:
+    """Answer the indexes of an owner, oldest first, without those being deleted."""
+    statement = (
+        select(indexes)
+        .where(indexes.c.owner_id == owner_id, indexes.c.deletion_id.is_(None))
+        .order_by(indexes.c.created_at, indexes.c.index_id)
+    )
+    return [_index(row) for row in connection.execute(statement)]
+
+
+def mark_deleting(tx: Transaction, index_id: str, deletion_id: str) -> None:
+    """Refuse new work on an index from now on."""
+    tx.execute(
+        update(indexes).where(indexes.c.index_id == index_id).values(deletion_id=deletion_id)
+    )
+
+
+def remove(tx: Transaction, index_id: str) -> None:
+    """Remove the row of an index that holds nothing any more."""
+    tx.execute(delete(indexes).where(indexes.c.index_id == index_id))
+
+
+def _index(row: Row[Any]) -> Index:
+    return Index(
+        index_id=row.index_id,
+        owner_id=row.owner_id,
+        name=row.name,
+        created_at=row.created_at,
+        description=row.description,
+        sort_order=row.sort_order,
+        is_default=row.is_default,
+        deletion_id=row.deletion_id,
+    )
