@@ -70,3 +70,11 @@ class Database:
     ) -> Result:
         """Apply one of many like changes, together with its neighbours in the queue."""
         return await self._writer.write_grouped(apply, item)
+
+    async def queue_grouped(
+        self,
+        apply: Callable[[Transaction, Sequence[Item]], Sequence[Result]],
+        item: Item,
+    ) -> "asyncio.Future[Result]":
+        """Queue like `write_grouped`; the future must be awaited later on."""
+        return await self._writer.queue_grouped(apply, item)

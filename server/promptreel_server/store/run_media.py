@@ -1,17 +1,17 @@
 """The media items of a run: claimed by one drive at a time, fenced by their epoch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, literal, select, update
 
 from promptreel_server.errors import NotFound
 from promptreel_server.model.event import EventType
 from promptreel_server.model.operation import Operation, OperationStatus
 from promptreel_server.model.run import Run, RunMedia, RunMediaStatus
-from promptreel_server.model.segment import Segment, SegmentStatus
+from promptreel_server.model.segment import SegmentStatus
 from promptreel_server.store import feed, runs
-from promptreel_server.store.tables import run_media, run_segments
+from promptreel_server.store.tables import run_media, run_segments, segments
 from promptreel_server.store.tables import runs as runs_table
 from promptreel_server.store.transaction import Transaction
 
@@ -63,30 +63,38 @@ def start(tx: Transaction, run: Run, item: RunMedia) -> None:
         )
 
 
+def clear_plan(tx: Transaction, item: RunMedia) -> None:
+    """Take back what a crashed drive had planned; nothing of it was begun."""
+    tx.execute(
+        delete(run_segments).where(
+            run_segments.c.run_id == item.run_id, run_segments.c.video_id == item.video_id
+        )
+    )
+
+
 def plan(
     tx: Transaction,
     item: RunMedia,
-    segments: Sequence[Segment],
+    segmentation_id: str,
+    ordinals: range,
     operations: Mapping[Operation, OperationStatus],
 ) -> None:
-    """Write a batch of a media item's segments into the run, each still to be done."""
-    if not segments:
-        return
-    state = {f"{operation.value}_status": status for operation, status in operations.items()}
-    tx.execute(
-        insert(run_segments),
-        [
-            {
-                "run_id": item.run_id,
-                "video_id": item.video_id,
-                "ordinal": segment.ordinal,
-                "segment_id": segment.segment_id,
-                "status": SegmentStatus.PENDING,
-                **state,
-            }
-            for segment in segments
-        ],
+    """Write a stretch of a segmentation into the run, each segment still to be done."""
+    columns = ["run_id", "video_id", "status"]
+    values: list[Any] = [item.run_id, item.video_id, SegmentStatus.PENDING]
+    for operation, status in operations.items():
+        columns.append(f"{operation.value}_status")
+        values.append(status)
+    fixed = [
+        literal(value, type_=run_segments.c[name].type).label(name)
+        for name, value in zip(columns, values, strict=True)
+    ]
+    cut = select(segments.c.segment_id, segments.c.ordinal, *fixed).where(
+        segments.c.segmentation_id == segmentation_id,
+        segments.c.ordinal >= ordinals.start,
+        segments.c.ordinal < ordinals.stop,
     )
+    tx.execute(insert(run_segments).from_select(["segment_id", "ordinal", *columns], cut))
 
 
 def planned(
@@ -165,14 +173,13 @@ def settle(
 
 
 def _ended_status(row: Row[Any], *, failed: bool) -> RunMediaStatus:
-    done = row.completed_segments + row.failed_segments
     if failed:
         return RunMediaStatus.FAILED
     if row.cancelled_segments or row.segmentation_id is None:
         return RunMediaStatus.CANCELLED
     if row.failed_segments == 0:
         return RunMediaStatus.COMPLETED
-    partly = row.completed_segments or row.field_extraction_failures < done
+    partly = row.completed_segments or row.field_extraction_failures < row.failed_segments
     return RunMediaStatus.PARTIAL if partly else RunMediaStatus.FAILED
 
 

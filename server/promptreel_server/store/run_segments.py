@@ -76,8 +76,8 @@ def page(
 
 
 def results(connection: Connection, run_id: str, video_id: str, part: Slice) -> Page[SegmentRun]:
-    """Answer the segments of one media item that have yielded something, by start time."""
-    return page(connection, run_id, video_id, part, run_segments.c.metadata.is_not(None))
+    """Answer the segments of one media item that are done, by start time."""
+    return page(connection, run_id, video_id, part, run_segments.c.sequence.is_not(None))
 
 
 def results_after(
@@ -88,7 +88,6 @@ def results_after(
         _JOINED.where(
             run_segments.c.run_id == run_id,
             run_segments.c.sequence > sequence,
-            run_segments.c.metadata.is_not(None),
         )
         .order_by(run_segments.c.sequence)
         .limit(limit)

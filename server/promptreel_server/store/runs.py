@@ -268,14 +268,14 @@ def close(tx: Transaction, run_id: str) -> RunStatus | None:
 
 
 def _terminal_status(row: Any) -> RunStatus:
-    """Cancelled: something was left undone. Failed: nothing succeeded. Else by failures."""
-    cancelled = row.cancelled_segments + sum(
-        getattr(row, f"cancelled_{kind.value}s") for kind in MediaType
-    )
-    if cancelled:
+    """Cancelled: the stop left something undone. Failed: nothing succeeded. Else by failures."""
+    cancelled_media = sum(getattr(row, f"cancelled_{kind.value}s") for kind in MediaType)
+    undone = row.cancelled_segments + cancelled_media
+    if undone and row.stop_requested_at is not None:
         return RunStatus.CANCELLED
     failed_media = sum(getattr(row, f"failed_{kind.value}s") for kind in MediaType)
-    if row.failed_segments == 0 and failed_media == 0 and row.video_level_failed == 0:
+    failures = undone + row.failed_segments + failed_media + row.video_level_failed
+    if not failures and row.error_message is None:
         return RunStatus.COMPLETED
     if row.completed_segments == 0 and not _partly_succeeded(row):
         return RunStatus.FAILED
@@ -284,7 +284,7 @@ def _terminal_status(row: Any) -> RunStatus:
 
 def _partly_succeeded(row: Any) -> bool:
     """Whether a failed segment yielded fields all the same (another operation failed)."""
-    return bool(row.field_extraction_failures < row.total_segments)
+    return bool(row.field_extraction_failures < row.failed_segments)
 
 
 def _run(row: Row[Any]) -> Run:

@@ -57,7 +57,7 @@ class Writer:
         def apply(transaction: Transaction, items: Sequence[None]) -> list[Result]:
             return [change(transaction) for _ in items]
 
-        return await self._submit(apply, None)
+        return await (await self._submit(apply, None))
 
     async def write_grouped(
         self,
@@ -65,14 +65,24 @@ class Writer:
         item: Item,
     ) -> Result:
         """Apply `item` together with its neighbours in the queue that have the same `apply`."""
+        return await (await self._submit(apply, item))
+
+    async def queue_grouped(
+        self,
+        apply: Callable[[Transaction, Sequence[Item]], Sequence[Result]],
+        item: Item,
+    ) -> "asyncio.Future[Result]":
+        """Queue like `write_grouped`, and answer at once what its result will be."""
         return await self._submit(apply, item)
 
-    async def _submit(self, apply: Callable[..., Sequence[Result]], item: Any) -> Result:
+    async def _submit(
+        self, apply: Callable[..., Sequence[Result]], item: Any
+    ) -> "asyncio.Future[Result]":
         if self._stopped:
             raise Unavailable("The server is stopping; try again shortly.", retry_after=1.0)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         await self._queue.put(_Change(apply=apply, item=item, future=future))
-        return await future
+        return future
 
     async def run(self) -> None:
         """Write until `stop` was called and the queue is empty."""
