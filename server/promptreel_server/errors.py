@@ -17,6 +17,7 @@
     ├── TooLarge                413
     ├── RateLimited             429
     ├── Unavailable             503
+    │   └── PortTaken                at start only, never on the wire
     └── OperationFailure             an operation failed (data, never a status)
         ├── MediaUnreadable
         ├── MediaUnavailable
@@ -224,6 +225,10 @@ class Unavailable(PromptreelError):
     code = Code.UNAVAILABLE
     http_status = 503
     reason = "unavailable"
+
+
+class PortTaken(Unavailable):
+    """Another program listens at the address that the message names."""
 
 
 class FailureCode(Enum):
