@@ -18,6 +18,10 @@ STDERR_KEPT = 4096
 PIPE_BYTES = 1 << 20
 """The size a pipe is asked to have: raw frames in 64 KiB pieces cost a wake-up each."""
 
+_ENVIRONMENT = {"GCONV_PATH": "/nonexistent"}
+"""All that a child is told. A statically linked ffmpeg that finds the system's character set
+modules loads one made for another libc and crashes, on every MPEG transport stream."""
+
 _LEASH = str(Path(__file__).with_name("leash.py"))
 
 
@@ -154,7 +158,7 @@ async def child(
     pass_fds: Sequence[int] = (),
     pipes: Sequence[Pipe] = (),
 ) -> AsyncIterator[Child]:
-    """Run `argv` (an absolute path first) with an empty environment, on a leash.
+    """Run `argv` (an absolute path first) with next to no environment, on a leash.
 
     Leaving the block ends the child, whatever the reason: SIGTERM, SIGKILL after half a second;
     it is reaped before the block is left. It dies with this process too, even by SIGKILL. The
@@ -171,7 +175,7 @@ async def child(
                 stdout=out.writer if stdout else asyncio.subprocess.DEVNULL,
                 stderr=errors,
                 pass_fds=fds,
-                env={},
+                env=_ENVIRONMENT,
                 start_new_session=True,
             )
         finally:

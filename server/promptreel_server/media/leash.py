@@ -7,10 +7,12 @@ It imports nothing of the server: its start is paid for by every child.
 import ctypes
 import os
 import resource
-import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+# Numbers, because `import signal` (for its enums) would double what a start costs.
+SIGKILL, SIGPIPE, SIGXFSZ = 9, 13, 25
+SIG_DFL = None
 CANNOT_START = 127
 
 
@@ -20,14 +22,14 @@ def leash(parent: int, cpu: int, memory: int, file_bytes: int, open_files: int) 
     Sizes are bytes, `cpu` is seconds. Exits at once where the parent is gone already: it may have
     died before the kernel was told to watch it.
     """
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    if prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "the kernel does not tie this process to its parent")
     if os.getppid() != parent:
         sys.exit(CANNOT_START)
     # Python ignores these two, and a program started by it would go on ignoring them.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    libc.signal(SIGPIPE, SIG_DFL)
+    libc.signal(SIGXFSZ, SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
@@ -41,7 +43,7 @@ def main() -> None:
     program = sys.argv[6:]
     try:
         leash(parent, cpu, memory, file_bytes, open_files)
-        os.execve(program[0], program, {})  # noqa: S606  (no shell is wanted)
+        os.execv(program[0], program)  # noqa: S606  (no shell is wanted)
     except (OSError, ValueError) as error:
         print(f"{program[0]} can't be started: {error}", file=sys.stderr)
         sys.exit(CANNOT_START)
