@@ -1,0 +1,128 @@
+"""Hard cuts: one frame has little in common with the one before, and what follows keeps it so."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promptreel_server.segmenters.footage import HEIGHT, LUMA_PIXELS, WIDTH, Footage, likeness
+
+LEAST_CHANGE = 0.1
+"""Below this, two frames have too much in common to belong to two shots."""
+NEIGHBOURS = 5
+"""Frames on each side whose changes tell how lively the footage is."""
+RANK = 3
+"""Liveliness is the third largest change around: two more cuts close by don't hide this one."""
+QUIET = 0.01
+"""Footage is never taken to be calmer than this."""
+LEAST_RATIO = 3.0
+"""How far a cut must stand out from the liveliness around it."""
+LEAST_STRENGTH = 2.2
+"""A weak change must stand out all the more: the least of sqrt(change) times the ratio."""
+MOST_RATIO = 20.0
+RETURN_SECONDS = 0.25
+RETURN_FRAMES = 3
+"""What is gone for no longer than either of these, and then back, was a flash or a glitch."""
+RETURNED = 0.35
+"""Back means: this part of the change, or less, is left."""
+BLEND_FRAMES = 3
+"""Changes that follow each other as closely are one: a blended frame, or a flash on the cut."""
+TOUCHED = 6.0
+"""Grey levels by which a pixel must change, beyond three times its usual change."""
+OVERLAY_AREA = 0.5
+BOX_FILL = 0.85
+BOX_SHARE = 0.65
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A sudden change between frame `index - 1` and `index`; `cut` is false for an overlay."""
+
+    index: int
+    amount: float
+    cut: bool
+
+
+def sudden_changes(footage: Footage) -> list[Change]:
+    """Find cuts, and overlays that come or go (captions, pictures in the picture, bars).
+
+    The second kind is no boundary, but no gradual change may be looked for across it.
+    """
+    usable = ~footage.blank
+    usable[1:] &= ~footage.blank[:-1]
+    usable[:1] = False
+    found: list[Change] = []
+    for index in np.flatnonzero(usable & (footage.change >= LEAST_CHANGE)):
+        amount = float(footage.change[index])
+        if not _stands_out(footage.change, int(index)) or _comes_back(footage, int(index)):
+            continue
+        change = Change(index=int(index), amount=amount, cut=not _overlays(footage, int(index)))
+        _add(found, change)
+    return found
+
+
+def _add(found: list[Change], change: Change) -> None:
+    """Append, unless it is one with the change before."""
+    last = found[-1] if found else None
+    if last is None or change.index - last.index > BLEND_FRAMES or not (last.cut and change.cut):
+        found.append(change)
+    elif change.index - last.index == 1 and change.amount > last.amount:
+        found[-1] = change
+
+
+def _stands_out(change: NDArray[np.float32], index: int) -> bool:
+    around = np.concatenate(
+        [change[max(0, index - NEIGHBOURS) : index], change[index + 1 : index + 1 + NEIGHBOURS]]
+    )
+    lively = float(np.sort(around)[-RANK]) if len(around) >= RANK else 0.0
+    amount = float(change[index])
+    ratio = min(amount / (lively + QUIET), MOST_RATIO)
+    return ratio >= LEAST_RATIO and min(amount, 1.0) ** 0.5 * ratio >= LEAST_STRENGTH
+
+
+def _comes_back(footage: Footage, index: int) -> bool:
+    """Whether a frame soon after looks like one shortly before."""
+    seconds = footage.seconds
+    first = min(
+        int(np.searchsorted(seconds, seconds[index - 1] - RETURN_SECONDS)),
+        max(0, index - RETURN_FRAMES),
+    )
+    last = max(
+        int(np.searchsorted(seconds, seconds[index] + RETURN_SECONDS, side="right")),
+        index + RETURN_FRAMES,
+    )
+    before = np.arange(first, index)[~footage.blank[first:index]]
+    after = np.arange(index, min(last, len(footage)))
+    after = after[~footage.blank[after]]
+    left = 1 - likeness(footage.looks[before], footage.looks[after])
+    return bool(left.min() < RETURNED * footage.change[index])
+
+
+def _overlays(footage: Footage, index: int) -> bool:
+    """Whether all that changed is a box, or all that stayed is one, to the pixel."""
+    around = footage.part(max(0, index - NEIGHBOURS), index + 1 + NEIGHBOURS)
+    luma = around.looks[:, :LUMA_PIXELS] * np.sqrt(LUMA_PIXELS) + around.light[:, None]
+    steps = np.abs(np.diff(luma, axis=0))
+    here = min(index, NEIGHBOURS) - 1
+    usual = np.median(np.delete(steps, here, axis=0), axis=0)
+    touched = (steps[here] > TOUCHED + 3 * usual).reshape(HEIGHT, WIDTH)
+    if not 0 < touched.mean() < OVERLAY_AREA:
+        return False
+    return _boxed(touched) or (_boxed(~touched) and not _reaches_all_edges(~touched))
+
+
+def _boxed(mask: NDArray[np.bool_]) -> bool:
+    """Whether a mask is a filled box and little else."""
+    inside = np.ones_like(mask)
+    for axis in (0, 1):
+        along = mask.sum(axis=1 - axis)
+        crossed = np.flatnonzero(along >= along.max() / 2)
+        span = np.zeros(len(along), np.bool_)
+        span[crossed[0] : crossed[-1] + 1] = True
+        inside &= span[:, None] if axis == 0 else span[None]
+    return bool(mask[inside].mean() > BOX_FILL and mask[inside].sum() > BOX_SHARE * mask.sum())
+
+
+def _reaches_all_edges(mask: NDArray[np.bool_]) -> bool:
+    edges = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
+    return all(edge.mean() > 1 - BOX_SHARE for edge in edges)
