@@ -6,7 +6,12 @@ from datetime import datetime
 from enum import Enum
 from fractions import Fraction
 
-from promptreel_server.model.operation import Operation, OperationState, OperationStatus
+from promptreel_server.model.operation import (
+    Failure,
+    Operation,
+    OperationState,
+    OperationStatus,
+)
 from promptreel_server.model.prompt import JsonObject
 
 
@@ -93,7 +98,7 @@ class SegmentRun:
     metadata_text: str = ""
     transcript: Transcript | None = None
     processing_warning: str | None = None
-    failure_message: str | None = None
+    failure: Failure | None = None
     """Why it failed before any operation (cutting, decoding), if it did."""
     started_at: datetime | None = None
     completed_at: datetime | None = None

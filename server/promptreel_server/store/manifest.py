@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, func, or_, select
 
 from promptreel_server.errors import FailureCode
 from promptreel_server.model.operation import Operation, OperationStatus
@@ -36,7 +36,7 @@ def by_video(connection: Connection, run_id: str) -> list[VideoFailures]:
         ).label(operation.value)
         for operation in Operation
     ]
-    before_any = func.sum(case((run_segments.c.failure_message.is_not(None), 1), else_=0))
+    before_any = func.sum(case((run_segments.c.failure_code.is_not(None), 1), else_=0))
     rows = connection.execute(
         select(
             run_segments.c.video_id,
@@ -80,6 +80,7 @@ def failed_with(
     )
     if codes:
         named = [run_segments.c[f"{operation.value}_code"].in_(codes) for operation in Operation]
-        statement = statement.where(named[0] | named[1] | named[2])
+        named.append(run_segments.c.failure_code.in_(codes))
+        statement = statement.where(or_(*named))
     statement = statement.order_by(run_segments.c.video_id, run_segments.c.ordinal).limit(limit)
     return [(row.video_id, row.segment_id) for row in connection.execute(statement)]

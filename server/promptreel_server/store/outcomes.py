@@ -73,7 +73,7 @@ class SegmentOutcome:
     metadata_text: str = ""
     transcript: Transcript | None = None
     processing_warning: str | None = None
-    failure_message: str | None = None
+    failure: Failure | None = None
     attempts: tuple[Attempt, ...] = ()
     calls: tuple[LlmCall, ...] = ()
 
@@ -148,6 +148,7 @@ _RESULT_COLUMNS = (
     "metadata_text",
     "transcript",
     "processing_warning",
+    "failure_code",
     "failure_message",
     "completed_at",
     "sequence",
@@ -311,7 +312,8 @@ def _row(tx: Transaction, outcome: SegmentOutcome, sequence: int) -> dict[str, A
         "metadata_text": outcome.metadata_text,
         "transcript": transcript_json(outcome.transcript),
         "processing_warning": outcome.processing_warning,
-        "failure_message": outcome.failure_message,
+        "failure_code": outcome.failure.code if outcome.failure else None,
+        "failure_message": outcome.failure.message if outcome.failure else None,
         "completed_at": tx.now,
         "sequence": sequence,
     }
@@ -349,8 +351,8 @@ def _news(outcome: SegmentOutcome) -> _Told:
     payload: dict[str, Any] = {"status": outcome.status.value}
     if failed:
         payload["failures"] = failed
-    if outcome.failure_message is not None:
-        payload["error_message"] = outcome.failure_message
+    if outcome.failure is not None:
+        payload["error_message"] = outcome.failure.message
     return outcome.item, outcome.segment, _EVENT[outcome.status], payload
 
 

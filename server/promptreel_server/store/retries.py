@@ -134,6 +134,12 @@ def start(tx: Transaction, retry: Retry) -> bool:
     return bool(moved)
 
 
+def note(tx: Transaction, retry: Retry, outcome: Mapping[Operation, bool]) -> None:
+    """Keep what a retry's operations came to, before it ends: they are not attempted again."""
+    values = {operation.value: succeeded for operation, succeeded in outcome.items()}
+    tx.execute(update(retries).where(retries.c.retry_id == retry.retry_id).values(outcome=values))
+
+
 def end(
     tx: Transaction,
     retry: Retry,

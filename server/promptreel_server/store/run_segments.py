@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
-from promptreel_server.errors import NotFound
+from promptreel_server.errors import FailureCode, NotFound
 from promptreel_server.model.operation import (
     Failure,
     Operation,
@@ -178,6 +178,14 @@ def transcript_of(body: Mapping[str, Any] | None) -> Transcript | None:
     )
 
 
+def _before_any(row: Any) -> Failure | None:
+    """The failure of a segment that failed before any operation."""
+    code: FailureCode | None = row.failure_code
+    if code is None:
+        return None
+    return Failure(code=code, message=row.failure_message, retryable=code.retryable)
+
+
 def _segment_run(row: Row[Any]) -> SegmentRun:
     return SegmentRun(
         run_id=row.run_id,
@@ -194,7 +202,7 @@ def _segment_run(row: Row[Any]) -> SegmentRun:
         metadata_text=row.metadata_text,
         transcript=transcript_of(row.transcript),
         processing_warning=row.processing_warning,
-        failure_message=row.failure_message,
+        failure=_before_any(row),
         started_at=row.started_at,
         completed_at=row.completed_at,
         thumbnail_available=row.thumbnail,

@@ -210,6 +210,19 @@ def fail(tx: Transaction, run_id: str, message: str) -> None:
     )
 
 
+def reopen(
+    tx: Transaction, run_id: str, kind: MediaType, was: RunMediaStatus, *, segments: int
+) -> None:
+    """Take one failed media item, and its stand-in segments, out of the counters; go on."""
+    count_media(tx, run_id, kind, was, RunMediaStatus.PENDING)
+    _add(tx, run_id, {"total_segments": -segments, "failed_segments": -segments})
+    tx.execute(
+        update(runs)
+        .where(runs.c.run_id == run_id)
+        .values(status=RunStatus.PROCESSING, error_message=None, completed_at=None)
+    )
+
+
 def count_media(
     tx: Transaction, run_id: str, kind: MediaType, was: RunMediaStatus, now: RunMediaStatus
 ) -> None:

@@ -61,6 +61,12 @@ def start(tx: Transaction, item: RunMedia) -> None:
     )
 
 
+def reset(tx: Transaction, item: RunMedia) -> None:
+    """Note that a synthesis reads something else now and is to be redone, where there is one."""
+    if find(tx.connection, item.run_id, item.video_id) is not None:
+        _write(tx, item, {"status": SynthesisStatus.PENDING, "completed_at": None})
+
+
 def finish(tx: Transaction, outcome: SynthesisOutcome) -> None:
     """Write what a synthesis came to, its LLM calls and its event."""
     made, item = outcome.synthesis, outcome.item

@@ -240,6 +240,7 @@ run_segments = Table(
     Column("metadata_text", Text, nullable=False, server_default=""),
     Column("transcript", JSON),
     Column("processing_warning", Text),
+    Column("failure_code", Word(FailureCode)),
     Column("failure_message", Text),
     Column("started_at", Instant),
     Column("completed_at", Instant),

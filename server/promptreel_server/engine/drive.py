@@ -1,0 +1,199 @@
+"""One media item of one run, from cutting to synthesis: does what is left, however often called."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from promptreel_server.engine.cutting import Cutter, enabled_operations
+from promptreel_server.engine.listening import Heard, Listener
+from promptreel_server.engine.looking import Looker
+from promptreel_server.engine.means import Means
+from promptreel_server.engine.segment_work import Scene, SegmentWork
+from promptreel_server.engine.stops import Stopped, unless_stopped
+from promptreel_server.engine.synthesis import Synthesizer
+from promptreel_server.errors import NotFound, OperationFailure, PromptreelError
+from promptreel_server.model.media import MediaItem, MediaStatus
+from promptreel_server.model.operation import Operation, OperationStatus
+from promptreel_server.model.run import Run, RunMedia, RunMediaStatus
+from promptreel_server.model.segment import SegmentRun
+from promptreel_server.store import media, outcomes, run_media, run_segments, runs, unread
+from promptreel_server.store.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+BATCH = 256
+"""Segments read ahead of the window."""
+
+INTERNAL = "The media item broke off with an internal error; see the server's log."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A media item of a run that this drive holds."""
+
+    run: Run
+    held: RunMedia
+    item: MediaItem
+
+
+class Driver:
+    """Drives media items of runs."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._cutter = Cutter(means)
+        self._listener = Listener(means)
+        looker = Looker(means)
+        self.work = SegmentWork(means, looker)
+        self.synthesizer = Synthesizer(means)
+
+    async def drive(self, run_id: str, video_id: str) -> None:
+        """Do what is left of one media item of a run; nothing where it has ended."""
+        claim = await self._means.database.write(lambda tx: _claim(tx, run_id, video_id))
+        if claim is None:
+            return
+        with self._means.stops.flag(run_id) as stop:
+            if claim.run.stop is not None:
+                stop.set()
+            try:
+                await self._go(claim, stop)
+            except Stopped:
+                await self._end_stopped(claim)
+            except OperationFailure as failure:
+                await self._unread(claim, failure)
+            except PromptreelError as error:  # the model has become unavailable since
+                await self._fail(claim, error.message)
+            except Exception:
+                log.exception("a drive broke", extra={"run_id": run_id, "video_id": video_id})
+                await self._fail(claim, INTERNAL)
+            finally:
+                await self._release(claim)
+
+    async def _go(self, claim: Claim, stop: asyncio.Event) -> None:
+        if stop.is_set():
+            raise Stopped
+        database = self._means.database
+        await database.write(lambda tx: run_media.start(tx, claim.run, claim.held))
+        if claim.held.segmentation_id is None:
+            await unless_stopped(self._cutter.plan(claim.run, claim.held, claim.item), stop)
+        scene = await self.scene(claim, stop)
+        await self._segments(scene)
+        if scene.lane.broken is not None:
+            await self._fail(claim, scene.lane.broken)
+            return
+        if stop.is_set():
+            raise Stopped
+        await self.synthesizer.make(scene)
+        await database.write(lambda tx: _close(tx, claim))
+
+    async def scene(
+        self, claim: Claim, stop: asyncio.Event, operations: Sequence[Operation] = tuple(Operation)
+    ) -> Scene:
+        """Gather what the segments of a media item share; listens first, where that is wanted."""
+        model = claim.run.settings.processing_model
+        heard = Heard()
+        enabled = enabled_operations(claim.run, claim.item)[Operation.TRANSCRIPTION]
+        if Operation.TRANSCRIPTION in operations and enabled is OperationStatus.PENDING:
+            heard = await unless_stopped(self._listener.hear(claim.held, claim.item), stop)
+        return Scene(
+            run=claim.run,
+            held=claim.held,
+            item=claim.item,
+            extractor=self._means.extractors.extractor(model),
+            lane=self._means.lanes.lane(model),
+            heard=heard,
+            stop=stop,
+        )
+
+    async def _segments(self, scene: Scene) -> None:
+        """Work on the open segments in order, a bounded window of them at once."""
+        window = asyncio.Semaphore(self._means.bounds.segments_in_flight)
+        after = -1
+        async with asyncio.TaskGroup() as tasks:
+            while batch := await self._means.database.read(
+                lambda c, after=after: run_segments.open_batch(  # type: ignore[misc]
+                    c, scene.run.run_id, scene.item.video_id, after=after, limit=BATCH
+                )
+            ):
+                after = batch[-1].segment.ordinal
+                for found in batch:
+                    await window.acquire()
+                    if scene.stop.is_set() or scene.lane.broken is not None:
+                        return
+                    tasks.create_task(self._one(scene, found, window))
+
+    async def _one(self, scene: Scene, found: SegmentRun, window: asyncio.Semaphore) -> None:
+        database = self._means.database
+        try:
+            begun = await database.queue_grouped(outcomes.start, (scene.held, found.segment))
+            outcome = await self.work.perform(scene, found)
+            await begun
+            if scene.lane.broken is None:
+                await database.write_grouped(outcomes.finish, outcome)
+        except Stopped:
+            log.debug("left undone: %s", found.segment.segment_id)
+        finally:
+            window.release()
+
+    async def _end_stopped(self, claim: Claim) -> None:
+        def end(tx: Transaction) -> None:
+            runs.observe_stop(tx, claim.run.run_id)
+            if run_media.held(tx.connection, claim.held):
+                outcomes.cancel_open(tx, claim.held)
+                _close(tx, claim)
+
+        await self._means.database.write(end)
+
+    async def _unread(self, claim: Claim, failure: OperationFailure) -> None:
+        await self._means.database.write(
+            lambda tx: unread.fail(tx, claim.held, claim.item, failure)
+        )
+
+    async def _fail(self, claim: Claim, message: str) -> None:
+        """End a media item that can't go on; what is open is left undone."""
+
+        def end(tx: Transaction) -> None:
+            if run_media.held(tx.connection, claim.held):
+                runs.fail(tx, claim.run.run_id, message)
+                outcomes.cancel_open(tx, claim.held)
+                _close(tx, claim, error_message=message)
+
+        await self._means.database.write(end)
+
+    async def _release(self, claim: Claim) -> None:
+        model = claim.run.settings.processing_model
+        try:
+            extractor = self._means.extractors.extractor(model)
+        except PromptreelError:
+            return  # it was never made, so it holds nothing
+        await extractor.release(claim.run.run_id, claim.item.video_id)
+
+
+def _claim(tx: Transaction, run_id: str, video_id: str) -> Claim | None:
+    run = runs.load(tx.connection, run_id)
+    held = None if run is None else run_media.claim(tx, run, video_id)
+    if run is None or held is None:
+        return None
+    try:
+        item = media.fetch(tx.connection, run.owner_id, video_id)
+    except NotFound as error:
+        runs.start(tx, run)
+        run_media.settle(tx, held, RunMediaStatus.FAILED, error_message=error.message)
+        return None
+    media.set_status(tx, [video_id], MediaStatus.PROCESSING)
+    return Claim(run=run, held=held, item=item)
+
+
+_MEDIA_STATUS = {
+    RunMediaStatus.COMPLETED: MediaStatus.PROCESSED,
+    RunMediaStatus.PARTIAL: MediaStatus.PROCESSED,
+    RunMediaStatus.FAILED: MediaStatus.FAILED,
+    RunMediaStatus.CANCELLED: MediaStatus.NOT_PROCESSED,
+}
+
+
+def _close(tx: Transaction, claim: Claim, *, error_message: str | None = None) -> None:
+    ended = run_media.close(tx, claim.held, error_message=error_message)
+    if ended is not None:
+        media.set_status(tx, [ended.video_id], _MEDIA_STATUS[ended.status])

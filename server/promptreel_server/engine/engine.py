@@ -1,0 +1,122 @@
+"""The engine: accepts runs, drives them, stops them, retries what failed."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from promptreel_server.engine import acceptance
+from promptreel_server.engine.acceptance import Checked, Order
+from promptreel_server.engine.dispatch import Dispatcher, Unit
+from promptreel_server.engine.drive import Driver
+from promptreel_server.engine.means import Means
+from promptreel_server.engine.retrying import Retrier
+from promptreel_server.extractors.extractor import Extractor
+from promptreel_server.model.retry import Retry
+from promptreel_server.model.run import Run
+from promptreel_server.store import retries, run_media, runs
+from promptreel_server.store.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+RECOVERED_AT_ONCE = 1000
+
+
+class Engine:
+    """What services act through."""
+
+    def __init__(self, means: Means, dispatcher: Dispatcher) -> None:
+        self._means = means
+        self._dispatcher = dispatcher
+        self._driver = Driver(means)
+        self._retrier = Retrier(means, self._driver)
+
+    def extractor(self, processing_model: str) -> Extractor:
+        """Answer the extractor of a model.
+
+        Raises:
+            UnknownModel, Unavailable: it can't be had; the message says what to do.
+        """
+        return self._means.extractors.extractor(processing_model)
+
+    def check(self, connection: Connection, order: Order) -> Checked:
+        """Make the checks of `execute`; see `acceptance.check`."""
+        return acceptance.check(connection, order, self.extractor(order.settings.processing_model))
+
+    def accept(self, tx: Transaction, order: Order) -> Run:
+        """Check an order, freeze it into a run and write it; `begin` sets it going."""
+        return acceptance.accept(tx, self.check(tx.connection, order))
+
+    async def begin(self, run_id: str) -> None:
+        """Dispatch the media items of a run that are not done."""
+        items = await self._means.database.read(lambda c: run_media.of_run(c, run_id))
+        await self._dispatcher.dispatch(
+            [
+                Unit(owner_id=item.owner_id, run_id=run_id, video_id=item.video_id)
+                for item in items
+                if not item.status.terminal
+            ]
+        )
+
+    def request_stop(self, tx: Transaction, run: Run, requested_by: str) -> Run:
+        """Store the wish to cancel a run; `stop` makes it felt at once in this process."""
+        if run.status.terminal:
+            return run
+        retries.cancel_open(tx, run.run_id)
+        return runs.request_stop(tx, run.run_id, requested_by)
+
+    def stop(self, run_id: str) -> None:
+        """Let the drives of a run in this process know that its stop request is stored."""
+        self._means.stops.stop(run_id)
+
+    async def retry(self, asked: Sequence[Retry]) -> None:
+        """Dispatch retries that were written."""
+        await self._dispatcher.dispatch([_retry_unit(retry) for retry in asked])
+
+    async def run(self) -> None:
+        """Take up what an earlier process left, then drive until drained."""
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self._means.stops.watch(), name="stops")
+            await self._recover()
+            await self._dispatcher.run(self._perform)
+            watching.cancel()
+
+    def drain(self) -> None:
+        """Begin no further unit; `run` ends when those in hand are done."""
+        self._dispatcher.drain()
+
+    async def _perform(self, unit: Unit) -> None:
+        if unit.retry_id is not None:
+            await self._retrier.perform(unit.retry_id)
+        else:
+            await self._driver.drive(unit.run_id, unit.video_id)
+
+    async def _recover(self) -> None:
+        database = self._means.database
+        at = ("", "")
+        count = 0
+        while items := await database.read(
+            lambda c, at=at: run_media.undone(c, RECOVERED_AT_ONCE, at)  # type: ignore[misc]
+        ):
+            at = (items[-1].run_id, items[-1].video_id)
+            count += len(items)
+            await self._dispatcher.dispatch(
+                [
+                    Unit(owner_id=item.owner_id, run_id=item.run_id, video_id=item.video_id)
+                    for item in items
+                ]
+            )
+        left = await database.read(lambda c: retries.undone(c, RECOVERED_AT_ONCE))
+        await self.retry(left)
+        if count or left:
+            log.info("took up %d media items and %d retries", count, len(left))
+
+
+def _retry_unit(retry: Retry) -> Unit:
+    return Unit(
+        owner_id=retry.owner_id,
+        run_id=retry.run_id,
+        video_id=retry.video_id,
+        retry_id=retry.retry_id,
+    )

@@ -1,0 +1,112 @@
+"""Lanes: how many calls to one model are in flight, shared fairly between owners."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneLimits:
+    """Bounds of the window of calls in flight to one model."""
+
+    least: int = 1
+    first: int = 16
+    most: int = 64
+
+
+class Lane:
+    """An adaptive window: one more after each window of good answers, half on overload.
+
+    Overload with a delay pauses the whole lane for that long. Owners take turns, so that one with
+    ten thousand calls waiting does not hold up another with one.
+    """
+
+    def __init__(self, limits: LaneLimits) -> None:
+        self._limits = limits
+        self._window = float(limits.first)
+        self._in_flight = 0
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._paused_until = 0.0
+        self._wake: asyncio.TimerHandle | None = None
+        self.broken: str | None = None
+        """Why no further call makes sense (a refused credential), once that is known."""
+
+    @property
+    def window(self) -> int:
+        """How many calls may be in flight now."""
+        return int(self._window)
+
+    @asynccontextmanager
+    async def place(self, owner_id: str) -> AsyncIterator[None]:
+        """Hold a place in the window for the length of the block."""
+        await self._enter(owner_id)
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            self._admit()
+
+    def went_well(self) -> None:
+        """Widen the window a little."""
+        self._window = min(self._window + 1 / self._window, float(self._limits.most))
+
+    def overloaded(self, pause: float | None) -> None:
+        """Halve the window and, where the model said how long, pause the lane."""
+        self._window = max(self._window / 2, float(self._limits.least))
+        if pause:
+            now = asyncio.get_running_loop().time()
+            self._paused_until = max(self._paused_until, now + pause)
+
+    async def _enter(self, owner_id: str) -> None:
+        if not self._waiting and self._open():
+            self._in_flight += 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner_id, deque()).append(turn)
+        self._admit()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._in_flight -= 1
+                self._admit()
+            raise
+
+    def _open(self) -> bool:
+        if asyncio.get_running_loop().time() < self._paused_until:
+            return False
+        return self._in_flight < self.window
+
+    def _admit(self) -> None:
+        """Let in whoever is next, owner by owner, while there is room."""
+        while self._waiting and self._open():
+            owner_id, turns = next(iter(self._waiting.items()))
+            del self._waiting[owner_id]
+            turn = turns.popleft()
+            if turns:
+                self._waiting[owner_id] = turns  # at the end of the round
+            if not turn.done():
+                turn.set_result(None)
+                self._in_flight += 1
+        self._wake_after_pause()
+
+    def _wake_after_pause(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._waiting and loop.time() < self._paused_until:
+            if self._wake is not None:
+                self._wake.cancel()
+            self._wake = loop.call_at(self._paused_until, self._admit)
+
+
+class Lanes:
+    """One lane a model."""
+
+    def __init__(self, limits: LaneLimits) -> None:
+        self._limits = limits
+        self._lanes: dict[str, Lane] = {}
+
+    def lane(self, model: str) -> Lane:
+        """The lane of a model."""
+        return self._lanes.setdefault(model, Lane(self._limits))

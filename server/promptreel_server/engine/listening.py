@@ -1,0 +1,68 @@
+"""The transcript of a media item: made once, stored, read by every run and segment after that."""
+
+import asyncio
+from dataclasses import dataclass
+
+from promptreel_server.engine.means import Means
+from promptreel_server.engine.progress import Progress
+from promptreel_server.engine.turns import Turns
+from promptreel_server.errors import FailureCode, ModelFailure, OperationFailure
+from promptreel_server.model.media import MediaItem
+from promptreel_server.model.run import RunMedia
+from promptreel_server.model.segment import Transcript
+from promptreel_server.store import signals
+from promptreel_server.store.run_segments import transcript_json, transcript_of
+from promptreel_server.transcribers.transcriber import Transcriber, TranscriptionRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """What listening to a media item came to: a transcript, or why there is none."""
+
+    transcript: Transcript | None = None
+    failure: OperationFailure | None = None
+
+
+class Listener:
+    """Makes sure that a media item is transcribed."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._places = asyncio.Semaphore(1)
+        self._turns = Turns()
+
+    async def hear(self, held: RunMedia, item: MediaItem) -> Heard:
+        """Answer the stored transcript, or make and store it; a failure is an answer too."""
+        transcriber = self._means.transcriber
+        if transcriber is None:
+            return Heard(
+                failure=ModelFailure(
+                    FailureCode.MODEL_UNAVAILABLE,
+                    "Speech recognition is not installed; pip install 'promptreel[local]'.",
+                )
+            )
+        kind = f"transcript:{transcriber.model}"
+        async with self._turns.turn(f"{item.video_id}:{kind}"):
+            stored = await self._means.database.read(lambda c: signals.find(c, item.video_id, kind))
+            if stored is not None:
+                return Heard(transcript=transcript_of(stored))
+            try:
+                return Heard(transcript=await self._make(transcriber, kind, held, item))
+            except OperationFailure as failure:
+                return Heard(failure=failure)
+
+    async def _make(
+        self, transcriber: Transcriber, kind: str, held: RunMedia, item: MediaItem
+    ) -> Transcript:
+        request = TranscriptionRequest(path=self._means.blobs.path(item.sha256), facts=item.facts)
+        async with (
+            self._places,
+            Progress(self._means.database, held, "transcribing") as progress,
+        ):
+            transcript = await transcriber.transcribe(
+                request, lambda done: progress.note(done, item.facts.duration)
+            )
+        body = transcript_json(transcript)
+        if body is not None:
+            await self._means.database.write(lambda tx: signals.keep(tx, item.video_id, kind, body))
+        return transcript

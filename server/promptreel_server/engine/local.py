@@ -1,0 +1,69 @@
+"""Dispatch inside this process: owners take turns, a few units at a time."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+from promptreel_server.engine.dispatch import Perform, Unit
+
+log = logging.getLogger(__name__)
+
+
+class LocalDispatcher:
+    """A queue an owner, a bounded number of units in hand.
+
+    What waits here also stands in the store: a process that dies loses nothing.
+    """
+
+    def __init__(self, *, most_at_once: int = 8) -> None:
+        self._places = asyncio.Semaphore(most_at_once)
+        self._waiting: dict[str, deque[Unit]] = {}
+        self._known: set[Unit] = set()
+        self._arrived = asyncio.Event()
+        self._draining = False
+
+    async def dispatch(self, units: Sequence[Unit]) -> None:
+        """Queue units, each behind those of its owner."""
+        for unit in units:
+            if unit not in self._known:
+                self._known.add(unit)
+                self._waiting.setdefault(unit.owner_id, deque()).append(unit)
+        self._arrived.set()
+
+    def drain(self) -> None:
+        """Begin no further unit."""
+        self._draining = True
+        self._arrived.set()
+
+    async def run(self, perform: Perform) -> None:
+        """Perform units until drained and those in hand are done."""
+        async with asyncio.TaskGroup() as tasks:
+            while not self._draining:
+                await self._places.acquire()
+                unit = await self._next()
+                if unit is None:
+                    break
+                tasks.create_task(self._one(perform, unit), name=f"{unit.run_id}/{unit.video_id}")
+
+    async def _next(self) -> Unit | None:
+        while not self._draining:
+            if self._waiting:
+                owner_id, units = next(iter(self._waiting.items()))
+                del self._waiting[owner_id]
+                unit = units.popleft()
+                if units:
+                    self._waiting[owner_id] = units  # at the end of the round
+                return unit
+            self._arrived.clear()
+            await self._arrived.wait()
+        return None
+
+    async def _one(self, perform: Perform, unit: Unit) -> None:
+        try:
+            await perform(unit)
+        except Exception:  # a unit that breaks must not take the others with it
+            log.exception("a unit broke off; it goes on at the next start", extra={"unit": unit})
+        finally:
+            self._known.discard(unit)
+            self._places.release()

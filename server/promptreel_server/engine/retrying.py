@@ -1,0 +1,163 @@
+"""Performs a retry: the failed operations of one segment again, the result replaced in one step."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+
+from promptreel_server.engine.drive import Claim, Driver
+from promptreel_server.engine.means import Means
+from promptreel_server.errors import NotFound, PromptreelError
+from promptreel_server.model.media import MediaItem
+from promptreel_server.model.operation import OperationStatus
+from promptreel_server.model.retry import Retry, RetryStatus
+from promptreel_server.model.run import Run, RunMedia
+from promptreel_server.model.segment import SegmentRun
+from promptreel_server.store import (
+    media,
+    outcomes,
+    retries,
+    run_media,
+    run_segments,
+    runs,
+    syntheses,
+    unread,
+)
+from promptreel_server.store.outcomes import SegmentOutcome
+from promptreel_server.store.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+INTERNAL = "The retry broke off with an internal error; see the server's log."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Taken:
+    """A retry that was taken up, and what it is about; no segment: its stand-in is cut anew."""
+
+    retry: Retry
+    run: Run
+    held: RunMedia
+    item: MediaItem
+    found: SegmentRun | None
+
+
+class Retrier:
+    """Performs retries with a run's frozen settings."""
+
+    def __init__(self, means: Means, driver: Driver) -> None:
+        self._means = means
+        self._driver = driver
+
+    async def perform(self, retry_id: str) -> None:
+        """Do what is left of a retry; nothing where it has ended."""
+        taken = await self._means.database.write(lambda tx: _take(tx, retry_id))
+        if taken is None:
+            return
+        try:
+            await self._go(taken)
+        except PromptreelError as error:
+            await self._give_up(taken, error.message)
+        except Exception:
+            log.exception("a retry broke", extra={"retry_id": retry_id})
+            await self._give_up(taken, INTERNAL)
+
+    async def _go(self, taken: _Taken) -> None:
+        if taken.found is None:
+            await self._driver.drive(taken.retry.run_id, taken.retry.video_id)
+            await self._means.database.write(lambda tx: _end_by_item(tx, taken))
+            return
+        claim = Claim(run=taken.run, held=taken.held, item=taken.item)
+        stop = asyncio.Event()  # a retry comes after the run's end: the run's stop is not its own
+        scene = await self._driver.scene(claim, stop, operations=taken.retry.operations)
+        if not taken.retry.outcome:
+            reopened = _reopened(taken.found, taken.retry)
+            outcome = await self._driver.work.perform(
+                scene, reopened, retry_id=taken.retry.retry_id
+            )
+            await self._means.database.write(lambda tx: _replace(tx, taken, outcome))
+        await self._driver.synthesizer.make(scene)
+        await self._means.database.write(lambda tx: _end_by_segment(tx, taken))
+
+    async def _give_up(self, taken: _Taken, message: str) -> None:
+        await self._means.database.write(
+            lambda tx: retries.end(tx, taken.retry, RetryStatus.FAILED, {}, error=message)
+        )
+
+
+def _take(tx: Transaction, retry_id: str) -> _Taken | None:
+    retry = retries.load(tx.connection, retry_id)
+    if retry is None or not retries.start(tx, retry):
+        return None
+    try:
+        run = runs.fetch(tx.connection, retry.owner_id, retry.run_id)
+        item = media.fetch(tx.connection, retry.owner_id, retry.video_id)
+        held = run_media.fetch(tx.connection, retry.run_id, retry.video_id)
+        found = _segment(tx, retry, held)
+    except NotFound as error:
+        retries.end(tx, retry, RetryStatus.FAILED, {}, error=error.message)
+        return None
+    return _Taken(retry=retry, run=run, held=held, item=item, found=found)
+
+
+def _segment(tx: Transaction, retry: Retry, held: RunMedia) -> SegmentRun | None:
+    """The segment of a retry; None where it is a stand-in, which goes away here."""
+    if not held.status.terminal:
+        return None
+    if (held.segmentation_id or "").startswith(unread.PREFIX):
+        unread.reopen(tx, held)
+        return None
+    return run_segments.fetch(tx.connection, retry.run_id, retry.video_id, retry.segment_id)
+
+
+def _reopened(found: SegmentRun, retry: Retry) -> SegmentRun:
+    """The segment with the operations of the retry standing pending again."""
+    states = {
+        operation: replace(state, status=OperationStatus.PENDING, failure=None)
+        if operation in retry.operations
+        else state
+        for operation, state in found.operations.items()
+    }
+    return replace(found, operations=states)
+
+
+def _replace(tx: Transaction, taken: _Taken, outcome: SegmentOutcome) -> None:
+    """Result, counters, statuses and what the retry came to change together."""
+    retry = taken.retry
+    outcomes.replace(tx, outcome, retry.retry_id)
+    syntheses.reset(tx, taken.held)
+    run_media.restate(tx, retry.run_id, retry.video_id)
+    came_to = {
+        operation: outcome.operations[operation].status is OperationStatus.SUCCEEDED
+        for operation in retry.operations
+    }
+    retries.note(tx, retry, came_to)
+
+
+def _end_by_segment(tx: Transaction, taken: _Taken) -> None:
+    retry = taken.retry
+    found = run_segments.fetch(tx.connection, retry.run_id, retry.video_id, retry.segment_id)
+    failures = [state.failure for state in found.operations.values() if state.failure is not None]
+    came_to = {
+        operation: found.operations[operation].status is OperationStatus.SUCCEEDED
+        for operation in retry.operations
+    }
+    runs.close(tx, retry.run_id)
+    retries.end(
+        tx,
+        retry,
+        RetryStatus.FAILED if failures else RetryStatus.COMPLETED,
+        came_to,
+        error=failures[0].message if failures else None,
+    )
+
+
+def _end_by_item(tx: Transaction, taken: _Taken) -> None:
+    held = run_media.fetch(tx.connection, taken.retry.run_id, taken.retry.video_id)
+    failed = (held.segmentation_id or "").startswith(unread.PREFIX)
+    retries.end(
+        tx,
+        taken.retry,
+        RetryStatus.FAILED if failed else RetryStatus.COMPLETED,
+        {},
+        error=held.error_message if failed else None,
+    )

@@ -1,0 +1,258 @@
+"""The operations on one segment, each attempted as often as its failures allow."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from promptreel_server.engine.attempts import as_data
+from promptreel_server.engine.lanes import Lane
+from promptreel_server.engine.listening import Heard
+from promptreel_server.engine.looking import Looker
+from promptreel_server.engine.means import Means
+from promptreel_server.engine.stops import Stopped, pause_unless_stopped, unless_stopped
+from promptreel_server.errors import FailureCode, ModelFailure, OperationFailure
+from promptreel_server.extractors.extractor import Extraction, ExtractionRequest, Extractor
+from promptreel_server.extractors.leaves import metadata_text
+from promptreel_server.model.media import MediaItem
+from promptreel_server.model.operation import Operation, OperationState, OperationStatus
+from promptreel_server.model.run import Run, RunMedia
+from promptreel_server.model.segment import SegmentRun, SegmentStatus, Transcript
+from promptreel_server.store import outcomes
+from promptreel_server.store.outcomes import Attempt, AttemptRecord, SegmentOutcome
+
+log = logging.getLogger(__name__)
+
+OVERLOAD = frozenset({FailureCode.RATE_LIMITED, FailureCode.MODEL_UNAVAILABLE, FailureCode.TIMEOUT})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What all segments of one media item of one run have in common."""
+
+    run: Run
+    held: RunMedia
+    item: MediaItem
+    extractor: Extractor
+    lane: Lane
+    heard: Heard
+    stop: asyncio.Event
+
+
+class SegmentWork:
+    """Does what is to be done on segments."""
+
+    def __init__(self, means: Means, looker: Looker) -> None:
+        self._means = means
+        self._looker = looker
+
+    async def perform(
+        self, scene: Scene, found: SegmentRun, *, retry_id: str | None = None
+    ) -> SegmentOutcome:
+        """Do the operations that stand pending, and answer the last word on the segment.
+
+        Raises:
+            Stopped: the run was asked to stop before an operation that is not done.
+        """
+        states = dict(found.operations)
+        attempts: list[Attempt] = []
+        transcript = found.transcript
+        if states[Operation.TRANSCRIPTION].status is OperationStatus.PENDING:
+            transcript = self._transcribe(scene, found, states, attempts)
+        if states[Operation.IMAGE_EMBEDDING].status is OperationStatus.PENDING:
+            await self._embed(scene, found, states, attempts)
+        extraction = None
+        if states[Operation.FIELD_EXTRACTION].status is OperationStatus.PENDING:
+            extraction = await self._extract(
+                scene, found, transcript, states, attempts, retry_id=retry_id
+            )
+        return _outcome(scene, found, states, attempts, transcript, extraction)
+
+    def _transcribe(
+        self,
+        scene: Scene,
+        found: SegmentRun,
+        states: dict[Operation, OperationState],
+        attempts: list[Attempt],
+    ) -> Transcript | None:
+        heard = scene.heard
+        self._note(Operation.TRANSCRIPTION, states, attempts, heard.failure)
+        if heard.transcript is None:
+            return None
+        segment = found.segment
+        return heard.transcript.within(float(segment.start), float(segment.end))
+
+    async def _embed(
+        self,
+        scene: Scene,
+        found: SegmentRun,
+        states: dict[Operation, OperationState],
+        attempts: list[Attempt],
+    ) -> None:
+        failure: OperationFailure | None = None
+        try:
+            await unless_stopped(self._looker.embed(scene.item, found.segment), scene.stop)
+        except OperationFailure as error:
+            failure = error
+        except Stopped:
+            raise
+        except Exception:  # one bad segment never spoils its neighbours
+            log.exception("embedding broke", extra={"segment_id": found.segment.segment_id})
+            failure = internal("embedding")
+        self._note(Operation.IMAGE_EMBEDDING, states, attempts, failure)
+
+    async def _extract(
+        self,
+        scene: Scene,
+        found: SegmentRun,
+        transcript: Transcript | None,
+        states: dict[Operation, OperationState],
+        attempts: list[Attempt],
+        *,
+        retry_id: str | None,
+    ) -> Extraction:
+        """Attempt until it works or no attempt is left; all but the last are kept at once."""
+        made = 0
+        factor = 1
+        while True:
+            extraction = await self._attempt(scene, found, transcript, made + 1, factor, states)
+            made += 1
+            failure = extraction.failure
+            pause = None
+            if failure is not None and scene.lane.broken is None:
+                pause = self._means.policy.pause(failure, made)
+            if pause is None or scene.stop.is_set():
+                self._note(Operation.FIELD_EXTRACTION, states, attempts, failure)
+                return extraction
+            if failure is not None and failure.failure_code is FailureCode.OUTPUT_TRUNCATED:
+                factor *= 2
+            await self._keep(scene, found, extraction, states, retry_id)
+            await pause_unless_stopped(pause, scene.stop)
+
+    async def _attempt(
+        self,
+        scene: Scene,
+        found: SegmentRun,
+        transcript: Transcript | None,
+        made: int,
+        factor: int,
+        states: Mapping[Operation, OperationState],
+    ) -> Extraction:
+        before = states[Operation.FIELD_EXTRACTION].attempts
+        request = ExtractionRequest(
+            run_id=scene.run.run_id,
+            video_id=scene.item.video_id,
+            segment_id=found.segment.segment_id,
+            path=self._means.blobs.path(scene.item.sha256),
+            media_sha256=scene.item.sha256,
+            facts=scene.item.facts,
+            title=scene.item.title,
+            start=float(found.segment.start),
+            end=float(found.segment.end),
+            prompt_text=scene.run.prompt.prompt_text,
+            json_schema=scene.run.prompt.json_schema,
+            transcript=transcript,
+            attempt=before + 1,
+            output_limit_factor=factor,
+        )
+        async with scene.lane.place(scene.run.owner_id):
+            if scene.stop.is_set():
+                raise Stopped
+            if scene.lane.broken is not None:
+                return Extraction(
+                    failure=ModelFailure(FailureCode.UNAUTHENTICATED, scene.lane.broken)
+                )
+            try:
+                extraction = await scene.extractor.extract(request)
+            except Exception:  # one bad segment never spoils its neighbours
+                log.exception("extraction broke", extra={"segment_id": request.segment_id})
+                extraction = Extraction(failure=internal("extraction"))
+            learn(scene.lane, extraction)
+        return extraction
+
+    async def _keep(
+        self,
+        scene: Scene,
+        found: SegmentRun,
+        extraction: Extraction,
+        states: dict[Operation, OperationState],
+        retry_id: str | None,
+    ) -> None:
+        """Write an attempt that is not the last, so that a crash neither loses nor repeats it."""
+        attempts: list[Attempt] = []
+        self._note(Operation.FIELD_EXTRACTION, states, attempts, extraction.failure)
+        record = AttemptRecord(
+            item=scene.held,
+            segment=found.segment,
+            prompt_id=scene.run.prompt.prompt_id,
+            attempt=attempts[0],
+            calls=extraction.calls,
+            retry_id=retry_id,
+        )
+        await self._means.database.write_grouped(outcomes.record_attempts, record)
+
+    def _note(
+        self,
+        operation: Operation,
+        states: dict[Operation, OperationState],
+        attempts: list[Attempt],
+        failure: OperationFailure | None,
+    ) -> None:
+        """Move an operation on by one attempt."""
+        now = self._means.database.clock()
+        number = states[operation].attempts + 1
+        kept = None if failure is None else as_data(failure)
+        states[operation] = OperationState(
+            status=OperationStatus.SUCCEEDED if kept is None else OperationStatus.FAILED,
+            attempts=number,
+            last_attempt_at=now,
+            failure=kept,
+        )
+        attempts.append(Attempt(operation=operation, number=number, at=now, failure=kept))
+
+
+def learn(lane: Lane, extraction: Extraction) -> None:
+    """Widen or narrow a lane by how a call went."""
+    failure = extraction.failure
+    if failure is None:
+        lane.went_well()
+    elif failure.failure_code is FailureCode.UNAUTHENTICATED:
+        lane.broken = failure.message
+    elif failure.failure_code in OVERLOAD:
+        lane.overloaded(failure.retry_after)
+
+
+def internal(what: str) -> OperationFailure:
+    """The failure of something that broke in a way nobody foresaw; its story is in the log."""
+    return OperationFailure(
+        FailureCode.INTERNAL, f"The {what} broke off with an internal error; see the server's log."
+    )
+
+
+def _outcome(
+    scene: Scene,
+    found: SegmentRun,
+    states: Mapping[Operation, OperationState],
+    attempts: list[Attempt],
+    transcript: Transcript | None,
+    extraction: Extraction | None,
+) -> SegmentOutcome:
+    failed = any(state.status is OperationStatus.FAILED for state in states.values())
+    metadata, text, warning = found.metadata, found.metadata_text, found.processing_warning
+    if extraction is not None:
+        metadata, warning = extraction.metadata, extraction.warning
+        disabled = scene.run.prompt.semantic_indexing.disabled_segment_fields
+        text = "" if metadata is None else metadata_text(metadata, disabled)
+    return SegmentOutcome(
+        item=scene.held,
+        segment=found.segment,
+        prompt_id=scene.run.prompt.prompt_id,
+        status=SegmentStatus.FAILED if failed else SegmentStatus.COMPLETED,
+        operations=states,
+        metadata=metadata,
+        metadata_text=text,
+        transcript=transcript,
+        processing_warning=warning,
+        attempts=tuple(attempts),
+        calls=extraction.calls if extraction is not None else (),
+    )
