@@ -27,6 +27,7 @@ def generate(root: Path) -> None:
     # Only where there is a service: the other files would come out empty.
     services = [proto for proto in protos if re.search(r"^service ", proto.read_text(), re.M)]
     protoc(services, "mypy_grpc", f"--grpc_python_out={stubs}", f"--mypy_grpc_out=quiet:{stubs}")
+    (stubs / "promptreel" / "py.typed").touch()  # whoever installs the stubs may rely on them
     # The whole workspace: without google/rpc in the set, Envoy answers errors with an empty body.
     build = ["build", "--exclude-source-info", "--as-file-descriptor-set", "-o", str(descriptor)]
     run([str(BIN / "buf"), *build])

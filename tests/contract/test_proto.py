@@ -95,7 +95,7 @@ def test_the_contract_is_formatted() -> None:
 def test_the_generated_files_are_those_of_the_contract(tmp_path: Path) -> None:
     runpy.run_path(str(ROOT / "tools" / "gen.py"))["generate"](tmp_path)
     fresh = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
-    ours = [path.relative_to(ROOT) for path in (ROOT / "gen").rglob("*.py*")]
+    ours = [path.relative_to(ROOT) for path in (ROOT / "gen").rglob("*.*")]
     ours = [path for path in ours if "__pycache__" not in path.parts]
     assert sorted([*ours, Path("gateway/api.binpb")]) == fresh
     stale = [path for path in fresh if (ROOT / path).read_bytes() != (tmp_path / path).read_bytes()]
