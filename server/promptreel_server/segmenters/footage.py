@@ -45,14 +45,21 @@ class Footage:
 
     def part(self, start: int, end: int) -> "Footage":
         """The frames `[start, end)`, as views."""
+        return self._rows(slice(start, end))
+
+    def where(self, wanted: NDArray[np.bool_]) -> "Footage":
+        """The frames at which `wanted` is true; their `change` still tells of the frame before."""
+        return self._rows(wanted)
+
+    def _rows(self, rows: slice | NDArray[np.bool_]) -> "Footage":
         return Footage(
-            ticks=self.ticks[start:end],
-            seconds=self.seconds[start:end],
-            looks=self.looks[start:end],
-            energy=self.energy[start:end],
-            change=self.change[start:end],
-            light=self.light[start:end],
-            blank=self.blank[start:end],
+            ticks=self.ticks[rows],
+            seconds=self.seconds[rows],
+            looks=self.looks[rows],
+            energy=self.energy[rows],
+            change=self.change[rows],
+            light=self.light[rows],
+            blank=self.blank[rows],
         )
 
     def followed_by(self, later: "Footage") -> "Footage":
@@ -87,7 +94,7 @@ def footage(
     change = np.zeros(len(looks), np.float32)
     change[1:] = 1 - alike(np.einsum("ij,ij->i", looks[1:], looks[:-1]), energy[1:], energy[:-1])
     if before is not None:
-        change[0] = 1 - alike(looks[0] @ before, energy[0], before @ before)
+        change[0] = 1 - likeness(looks[:1], before[None])[0, 0]
     return Footage(
         ticks=ticks,
         seconds=seconds,
@@ -105,7 +112,8 @@ def alike(product: Vectors, energy: Vectors, other: Vectors) -> Vectors:
     The cosine of the angle between them, so that a picture and the same one in other light are
     alike; noise is added to both sides so that what is too weak to be compared counts as alike.
     """
-    return (product + NOISE) / (np.sqrt(energy * other) + NOISE)
+    result: Vectors = (product + NOISE) / (np.sqrt(energy * other) + NOISE)
+    return result
 
 
 def likeness(looks: Vectors, others: Vectors) -> Vectors:

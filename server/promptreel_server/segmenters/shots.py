@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from promptreel_server.segmenters.footage import Footage, footage, likeness
+from promptreel_server.segmenters.footage import Footage, Vectors, footage, likeness
 from promptreel_server.segmenters.gradual import gradual_changes
 from promptreel_server.segmenters.sudden import sudden_changes
 
@@ -23,6 +24,8 @@ BLIP_LIKENESS = 0.7
 """A shorter blank stretch with the same picture before and after parts nothing."""
 FADE_SECONDS = 0.5
 """How far to look beside a blank stretch for a frame that has not faded yet."""
+UNFADED = 0.25
+"""Frames with this part of the energy there can still be compared."""
 FLASH_SECONDS = 0.3
 """A blank stretch as short belongs to the shot that follows."""
 JITTER_SECONDS = 0.08
@@ -47,15 +50,13 @@ class ShotFinder:
         self._held: Footage | None = None
         self._decided = 0
         """How many of the frames held are only kept as context."""
-        self._at_start = True
         self._boundaries: list[int] = []
 
     def feed(self, frames: NDArray[np.uint8], ticks: NDArray[np.int64]) -> None:
         """Take frames of shape (n, FRAME_BYTES) with their presentation times, in order."""
         held = self._held
-        new = footage(
-            frames, ticks, ticks * self._time_base, None if held is None else held.looks[-1]
-        )
+        seconds = ticks.astype(np.float64) * self._time_base
+        new = footage(frames, ticks, seconds, None if held is None else held.looks[-1])
         self._held = held = new if held is None else held.followed_by(new)
         wait = held.seconds[-1] - held.seconds[min(self._decided, len(held) - 1)]
         if wait >= CORE_SECONDS + CONTEXT_SECONDS or len(held) - self._decided >= MOST_FRAMES:
@@ -72,12 +73,11 @@ class ShotFinder:
         if not at_end:
             end = int(np.searchsorted(held.seconds, held.seconds[-1] - CONTEXT_SECONDS))
             end = max(end, self._decided + (len(held) - self._decided) // 2)
-        for index in boundaries(held, at_start=self._at_start, at_end=at_end):
+        for index in boundaries(held):
             if self._decided <= index < end:
                 self._note(held, index)
         keep = int(np.searchsorted(held.seconds, held.seconds[end - 1] - CONTEXT_SECONDS))
         keep = max(keep, end - MOST_FRAMES // 2)
-        self._at_start = self._at_start and keep == 0
         self._decided = end - keep
         self._held = held.part(keep, len(held))
 
@@ -89,24 +89,24 @@ class ShotFinder:
             self._boundaries.append(tick)
 
 
-def boundaries(held: Footage, *, at_start: bool, at_end: bool) -> list[int]:
-    """Find the frames of some footage at which a new shot begins, ascending.
-
-    `at_start` and `at_end` say whether the medium begins and ends with it.
-    """
-    found: list[int] = []
-    walls = {0, len(held)}
+def boundaries(held: Footage) -> list[int]:
+    """Find the frames of some footage at which a new shot begins, ascending."""
+    sudden = sudden_changes(held)
+    found = [change.index for change in sudden.changes if change.cut]
+    walls = {0, len(held)} | {change.index for change in sudden.changes}
+    stray = sudden.stray.copy()
     for blank in _blanks(held):
-        walls |= {blank.start, blank.end}
-        found += _around(held, blank, at_start=at_start, at_end=at_end)
-    for change in sudden_changes(held):
-        walls.add(change.index)
-        if change.cut:
-            found.append(change.index)
-    edges = sorted(walls)
-    for start, end in zip(edges, edges[1:], strict=False):
-        if end - start > 1 and not held.blank[start]:
-            found += [start + change.index for change in gradual_changes(held.part(start, end))]
+        if _is_blip(held, blank):
+            stray[blank.start : blank.end] = True
+        else:
+            walls |= {blank.start, blank.end}
+            found += _around(held, blank)
+    for start, end in pairwise(sorted(walls)):
+        kept = ~stray[start:end]
+        if kept.sum() > 1 and not held.blank[start]:
+            frames = start + np.flatnonzero(kept)
+            stretch = held.part(start, end).where(kept)
+            found += [int(frames[change.index]) for change in gradual_changes(stretch)]
     return sorted(found)
 
 
@@ -122,25 +122,28 @@ def _blanks(held: Footage) -> list[_Blank]:
     ]
 
 
-def _around(held: Footage, blank: _Blank, *, at_start: bool, at_end: bool) -> list[int]:
+def _around(held: Footage, blank: _Blank) -> list[int]:
     """Where shots begin at a blank stretch: after it, at both of its ends, or nowhere."""
-    first = blank.start == 0
-    last = blank.end == len(held)
+    ends = [index for index in (blank.start, blank.end) if 0 < index < len(held)]
     if blank.seconds >= LONG_BLANK_SECONDS:
-        return [index for index, edge in ((blank.start, first), (blank.end, last)) if not edge]
-    if (first and at_start) or (last and at_end) or first or last:
-        return []
-    if blank.seconds <= BLIP_SECONDS and _same_beside(held, blank):
+        return ends
+    if len(ends) < 2:
         return []
     return [blank.start if blank.seconds <= FLASH_SECONDS else blank.end]
 
 
-def _same_beside(held: Footage, blank: _Blank) -> bool:
-    """Whether the picture before a blank stretch and the one after it are the same."""
+def _is_blip(held: Footage, blank: _Blank) -> bool:
+    """Whether a picture from before a short blank stretch is there after it, too."""
+    if blank.seconds > BLIP_SECONDS or blank.start == 0 or blank.end == len(held):
+        return False
     seconds = held.seconds
     start = int(np.searchsorted(seconds, seconds[blank.start] - FADE_SECONDS))
     end = int(np.searchsorted(seconds, seconds[blank.end] + FADE_SECONDS, side="right"))
-    before = start + int(np.argmax(held.energy[start : blank.start]))
-    after = blank.end + int(np.argmax(held.energy[blank.end : end]))
-    alike = likeness(held.looks[before : before + 1], held.looks[after : after + 1])
-    return float(alike[0, 0]) > BLIP_LIKENESS
+    before, after = _unfaded(held.part(start, blank.start)), _unfaded(held.part(blank.end, end))
+    return float(likeness(before, after).max()) > BLIP_LIKENESS
+
+
+def _unfaded(beside: Footage) -> Vectors:
+    """The looks of the frames that have not faded much."""
+    unfaded: Vectors = beside.looks[beside.energy >= beside.energy.max() * UNFADED]
+    return unfaded

@@ -43,7 +43,15 @@ class Change:
     cut: bool
 
 
-def sudden_changes(footage: Footage) -> list[Change]:
+@dataclass(frozen=True, kw_only=True)
+class Sudden:
+    """The changes, and which frames are no part of what they interrupt (flashes, glitches)."""
+
+    changes: tuple[Change, ...]
+    stray: NDArray[np.bool_]
+
+
+def sudden_changes(footage: Footage) -> Sudden:
     """Find cuts, and overlays that come or go (captions, pictures in the picture, bars).
 
     The second kind is no boundary, but no gradual change may be looked for across it.
@@ -51,14 +59,17 @@ def sudden_changes(footage: Footage) -> list[Change]:
     usable = ~footage.blank
     usable[1:] &= ~footage.blank[:-1]
     usable[:1] = False
+    stray = np.zeros(len(footage), np.bool_)
     found: list[Change] = []
-    for index in np.flatnonzero(usable & (footage.change >= LEAST_CHANGE)):
-        amount = float(footage.change[index])
-        if not _stands_out(footage.change, int(index)) or _comes_back(footage, int(index)):
+    for index in map(int, np.flatnonzero(usable & (footage.change >= LEAST_CHANGE))):
+        if not _stands_out(footage.change, index):
             continue
-        change = Change(index=int(index), amount=amount, cut=not _overlays(footage, int(index)))
-        _add(found, change)
-    return found
+        interrupted = _interruption(footage, index)
+        stray[interrupted] = True
+        if interrupted.start == interrupted.stop:
+            amount = float(footage.change[index])
+            _add(found, Change(index=index, amount=amount, cut=not _overlays(footage, index)))
+    return Sudden(changes=tuple(found), stray=stray)
 
 
 def _add(found: list[Change], change: Change) -> None:
@@ -80,8 +91,8 @@ def _stands_out(change: NDArray[np.float32], index: int) -> bool:
     return ratio >= LEAST_RATIO and min(amount, 1.0) ** 0.5 * ratio >= LEAST_STRENGTH
 
 
-def _comes_back(footage: Footage, index: int) -> bool:
-    """Whether a frame soon after looks like one shortly before."""
+def _interruption(footage: Footage, index: int) -> slice:
+    """Which frames about a change are gone again soon after it: those of a flash, or none."""
     seconds = footage.seconds
     first = min(
         int(np.searchsorted(seconds, seconds[index - 1] - RETURN_SECONDS)),
@@ -95,7 +106,10 @@ def _comes_back(footage: Footage, index: int) -> bool:
     after = np.arange(index, min(last, len(footage)))
     after = after[~footage.blank[after]]
     left = 1 - likeness(footage.looks[before], footage.looks[after])
-    return bool(left.min() < RETURNED * footage.change[index])
+    if left.min() >= RETURNED * footage.change[index]:
+        return slice(index, index)
+    one, other = np.unravel_index(int(left.argmin()), left.shape)
+    return slice(int(before[one]) + 1, int(after[other]))
 
 
 def _overlays(footage: Footage, index: int) -> bool:
