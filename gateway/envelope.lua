@@ -30,7 +30,8 @@ local INTERNAL = {
 }
 local TYPES = {
   TYPE_STRING = "a string", TYPE_BOOL = "true or false", TYPE_BYTES = "a base64 string",
-  TYPE_INT32 = "a whole number", TYPE_UINT32 = "a whole number from 0",
+  TYPE_INT32 = "a whole number", TYPE_INT64 = "a whole number",
+  TYPE_UINT32 = "a whole number from 0",
   TYPE_DOUBLE = "a number", TYPE_FLOAT = "a number",
 }
 local GRPC_HEADERS = {
@@ -103,6 +104,9 @@ end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
+  -- Routes tell transcoded calls by these two: only the transcoder may set them.
+  headers:remove("x-envoy-original-path")
+  headers:remove("x-envoy-original-method")
   local request_id = tidy_request_id(handle, headers)
   if (headers:get("content-type") or ""):find("^application/grpc") then
     return
@@ -146,8 +150,8 @@ local function read_complaint(text)
     return field, "there is no such query parameter"
   end
   local typed, type_name = text:match('"message":"([%w_%.%[%]]+): invalid value .* for type ([%w_%./]+)')
-  if typed then
-    return typed, explain_type(type_name)
+  if typed then -- an index is left out: the transcoder counts wrong
+    return typed:gsub("%[%d+%]", ""), explain_type(type_name)
   end
   field = text:match("The binding value .* of the field ([%w_%.]+) is conflicting with")
   if field then
