@@ -7,6 +7,7 @@ import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from promptreel.v2 import page_pb2
 from promptreel_server.errors import Invalid, InvalidCursor
@@ -39,25 +40,33 @@ class Cursors:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
-    def wanted(self, listing: Listing, *, limit: int | None, cursor: str | None) -> Slice:
-        """Answer which page a request asks for; absent is None.
+    def limit(self, listing: Listing, request: Any) -> int:
+        """Answer how many items a request asks for; its field `limit` may be absent.
+
+        Raises:
+            Invalid: the limit is out of range.
+        """
+        size: int = request.limit if request.HasField("limit") else listing.default_limit
+        if not 1 <= size <= listing.most:
+            raise Invalid.field("limit", f"must be from 1 to {listing.most}")
+        return size
+
+    def wanted(self, listing: Listing, request: Any) -> Slice:
+        """Answer which page a request asks for by its fields `limit` and `cursor`.
 
         Raises:
             Invalid: the limit is out of range.
             InvalidCursor: the cursor is forged, or from another list or other filters.
         """
-        size = listing.default_limit if limit is None else limit
-        if not 1 <= size <= listing.most:
-            raise Invalid.field("limit", f"must be from 1 to {listing.most}")
-        return Slice(limit=size, after=self.decode(listing, cursor) if cursor else None)
+        limit = self.limit(listing, request)
+        after = self.decode(listing, request.cursor) if request.HasField("cursor") else None
+        return Slice(limit=limit, after=after)
 
-    def next(self, listing: Listing, page: Page[object]) -> str | None:
+    def next(self, listing: Listing, page: Page[Any]) -> str | None:
         """Answer the cursor of the page that follows, None where none does."""
         return None if page.after is None else self.encode(listing, page.after)
 
-    def pagination(
-        self, listing: Listing, wanted: Slice, page: Page[object]
-    ) -> page_pb2.Pagination:
+    def pagination(self, listing: Listing, wanted: Slice, page: Page[Any]) -> page_pb2.Pagination:
         """Say where a page ends."""
         following = self.next(listing, page)
         return page_pb2.Pagination(

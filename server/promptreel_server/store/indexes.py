@@ -7,6 +7,8 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from promptreel_server.errors import BeingDeleted, NotFound
 from promptreel_server.model.ids import INDEX, new_id
 from promptreel_server.model.index import Index
+from promptreel_server.model.page import Page, Slice
+from promptreel_server.store.paging import page
 from promptreel_server.store.tables import indexes
 from promptreel_server.store.transaction import Transaction
 
@@ -56,14 +58,18 @@ def fetch_open(connection: Connection, owner_id: str, index_id: str) -> Index:
     return index
 
 
-def list_indexes(connection: Connection, owner_id: str) -> list[Index]:
-    """Answer the indexes of an owner, oldest first, without those being deleted."""
+def list_indexes(connection: Connection, owner_id: str, wanted: Slice) -> Page[Index]:
+    """Answer a page of an owner's indexes, oldest first, without those being deleted."""
     statement = (
         select(indexes)
         .where(indexes.c.owner_id == owner_id, indexes.c.deletion_id.is_(None))
-        .order_by(indexes.c.created_at, indexes.c.index_id)
+        .order_by(indexes.c.index_id)
     )
-    return [_index(row) for row in connection.execute(statement)]
+    if wanted.after is not None:
+        statement = statement.where(indexes.c.index_id > wanted.after[0])
+    return page(
+        connection, statement, wanted, item=_index, position=lambda row: (str(row.index_id),)
+    )
 
 
 def mark_deleting(tx: Transaction, index_id: str, deletion_id: str) -> None:
