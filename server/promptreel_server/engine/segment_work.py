@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from promptreel_server.engine import reuse
 from promptreel_server.engine.attempts import as_data
 from promptreel_server.engine.lanes import Lane
 from promptreel_server.engine.listening import Heard
@@ -18,7 +19,7 @@ from promptreel_server.model.media import MediaItem
 from promptreel_server.model.operation import Operation, OperationState, OperationStatus
 from promptreel_server.model.run import Run, RunMedia
 from promptreel_server.model.segment import SegmentRun, SegmentStatus, Transcript
-from promptreel_server.store import outcomes
+from promptreel_server.store import llm_calls, outcomes
 from promptreel_server.store.outcomes import Attempt, AttemptRecord, SegmentOutcome
 
 log = logging.getLogger(__name__)
@@ -155,6 +156,23 @@ class SegmentWork:
             attempt=before + 1,
             output_limit_factor=factor,
         )
+        name = reuse.fingerprint(request, scene.extractor.model)
+        if scene.run.settings.reuse_llm_calls:
+            again = await self._reused(scene, request, name)
+            if again is not None:
+                return again
+        return reuse.marked(await self._ask(scene, request), name)
+
+    async def _reused(
+        self, scene: Scene, request: ExtractionRequest, name: str
+    ) -> Extraction | None:
+        owner_id = scene.run.owner_id
+        earlier = await self._means.database.read(lambda c: llm_calls.answered(c, owner_id, name))
+        if earlier is None:
+            return None
+        return reuse.reused(request, earlier, self._means.database.clock())
+
+    async def _ask(self, scene: Scene, request: ExtractionRequest) -> Extraction:
         async with scene.lane.place(scene.run.owner_id):
             if scene.stop.is_set():
                 raise Stopped

@@ -51,6 +51,9 @@ class LlmCall:
     error_code: str | None = None
     error_message: str | None = None
     cached: bool = False
+    """Whether it was answered from an earlier call that asked the same."""
+    fingerprint: str | None = None
+    """Of all that it asked: equal ones ask the same. None where it is not to be reused."""
 
     @property
     def total_tokens(self) -> int:

@@ -79,6 +79,8 @@ class RunSettings:
     processing_model: str
     enable_transcription: bool = True
     enable_image_embedding: bool = True
+    reuse_llm_calls: bool = True
+    """Whether a call may be answered from an earlier one that asked exactly the same."""
 
     def __post_init__(self) -> None:
         """Refuse durations that don't fit the modes."""

@@ -89,7 +89,7 @@ def row(
         "error_code": call.error_code,
         "error_message": _capped(call.error_message),
         "cached": call.cached,
-        "fingerprint": None,
+        "fingerprint": call.fingerprint,
         "invoked_at": call.invoked_at,
         "completed_at": call.completed_at,
     }
@@ -120,6 +120,21 @@ def page(
     )
 
 
+def answered(connection: Connection, owner_id: str, fingerprint: str) -> LlmCall | None:
+    """Answer the newest call of an owner that asked the same and was answered well."""
+    row = connection.execute(
+        select(llm_calls)
+        .where(
+            llm_calls.c.fingerprint == fingerprint,
+            llm_calls.c.owner_id == owner_id,
+            llm_calls.c.status == LlmCallStatus.SUCCESS,
+        )
+        .order_by(llm_calls.c.llm_call_id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _recorded(row).call
+
+
 def _recorded(row: Row[Any]) -> RecordedCall:
     return RecordedCall(
         call=LlmCall(
@@ -143,6 +158,7 @@ def _recorded(row: Row[Any]) -> RecordedCall:
             error_code=row.error_code,
             error_message=row.error_message,
             cached=row.cached,
+            fingerprint=row.fingerprint,
         ),
         run_id=row.run_id,
         prompt_id=row.prompt_id,

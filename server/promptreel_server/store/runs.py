@@ -374,6 +374,7 @@ def _settings_json(settings: RunSettings) -> dict[str, Any]:
         "processing_model": settings.processing_model,
         "enable_transcription": settings.enable_transcription,
         "enable_image_embedding": settings.enable_image_embedding,
+        "reuse_llm_calls": settings.reuse_llm_calls,
     }
 
 
