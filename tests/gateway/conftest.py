@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 import httpx
 import pytest
+from tests.gateway.loop_thread import LoopThread
+from tests.gateway.stand_in import StandIn
 
 from promptreel_server import errors
 from promptreel_server.gateway import Gateway, find_envoy
-from tests.gateway.loop_thread import LoopThread
-from tests.gateway.stand_in import StandIn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,22 +54,25 @@ def stand_in(thread: LoopThread) -> Iterator[StandIn]:
     thread.run(stand_in.stop())
 
 
+async def make_gateway(grpc_port: int, work_dir: Path, rest_port: int = 0) -> Gateway:
+    """A gateway before its start; must be made in the loop that it is to live in."""
+    return Gateway(
+        envoy=find_envoy(None),
+        rest_host="127.0.0.1",
+        rest_port=rest_port,
+        grpc_host="127.0.0.1",
+        grpc_port=grpc_port,
+        work_dir=work_dir,
+        log_path=None,
+    )
+
+
 @pytest.fixture(scope="session")
 def front(
     stand_in: StandIn, thread: LoopThread, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Front]:
-    async def make() -> Gateway:
-        return Gateway(
-            envoy=find_envoy(None),
-            rest_host="127.0.0.1",
-            rest_port=0,
-            grpc_host="127.0.0.1",
-            grpc_port=stand_in.port,
-            work_dir=tmp_path_factory.mktemp("gateway"),
-            log_path=None,
-        )
-
-    gateway = thread.run(make())
+    work_dir = tmp_path_factory.mktemp("gateway")
+    gateway = thread.run(make_gateway(stand_in.port, work_dir))
     port = thread.run(gateway.start())
     yield Front(gateway=gateway, port=port, thread=thread)
     thread.run(gateway.drain(0))

@@ -1,5 +1,7 @@
 """A gRPC server that plays, over the real contract, whatever answer a test asks for."""
 
+# ruff: noqa: N802 (rpcs are named as in the contract)
+
 import asyncio
 import json
 from collections import Counter
@@ -13,6 +15,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
 from promptreel.v2 import enums_pb2 as enums
 from promptreel.v2 import prompt_run_pb2 as pb
 from promptreel.v2 import prompt_run_pb2_grpc, rest_pb2, rest_pb2_grpc
@@ -42,7 +45,7 @@ class Refusal:
         request_id = dict(context.invocation_metadata() or ()).get("x-request-id", "")
         envelope = (
             f'{{"error": {{"code": "{self.reason}", "message": {json.dumps(self.message)}, '
-            f'"details": {self.details}, "request_id": "{str(request_id)}"}}}}'
+            f'"details": {self.details}, "request_id": "{request_id!s}"}}}}'
         )
         info = AnyMessage()
         info.Pack(ErrorInfo(reason=self.reason.upper(), domain="promptreel"))
@@ -72,8 +75,11 @@ class StandIn:
     async def start(self, port: int = 0) -> int:
         """Listen on loopback; answer the port."""
         server = grpc.aio.server(options=BOUNDS)
-        prompt_run_pb2_grpc.add_PromptRunServiceServicer_to_server(_PromptRuns(self), server)
-        rest_pb2_grpc.add_RestServiceServicer_to_server(_Rest(self), server)
+        # What they leave out is answered UNIMPLEMENTED, which is one of the errors to be seen.
+        runs = _PromptRuns(self)  # type: ignore[abstract]
+        prompt_run_pb2_grpc.add_PromptRunServiceServicer_to_server(runs, server)
+        rest = _Rest(self)  # type: ignore[abstract]
+        rest_pb2_grpc.add_RestServiceServicer_to_server(rest, server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         await self.serving(True)
         self.port = server.add_insecure_port(f"127.0.0.1:{port}")
@@ -178,10 +184,11 @@ class _Rest(rest_pb2_grpc.RestServiceServicer):
         self._stand_in.note("StreamEvents", request.run_id, context)
         if request.run_id in self._stand_in.scripts:
             await self._stand_in.scripts[request.run_id](context)
-        pause = 16.0 if request.run_id == "run_quiet" else 0.3
+        if request.run_id == "run_quiet":
+            await asyncio.sleep(16)
         for text in _events(3):
             yield HttpBody(content_type="text/event-stream", data=text.encode())
-            await asyncio.sleep(pause)
+            await asyncio.sleep(0.3)
 
     async def GetOpenApi(self, request: rest_pb2.GetOpenApiRequest, context: Context) -> HttpBody:
         return HttpBody(content_type="application/json", data=b'{"openapi": "3.1.0"}')

@@ -6,14 +6,14 @@ import grpc
 import httpx
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
+from tests.gateway.conftest import Front
+from tests.gateway.stand_in import Refusal, StandIn
+
 from promptreel.v2 import prompt_run_pb2 as pb
 from promptreel.v2 import prompt_run_pb2_grpc
 from promptreel.v2.run_pb2 import PromptRun
-
-from tests.gateway.conftest import Front
-from tests.gateway.stand_in import Refusal, StandIn
 
 PATH = "/promptreel.v2.PromptRunService/GetPromptRun"
 
@@ -34,6 +34,7 @@ def test_a_native_caller_gets_code_details_and_trailers(
     with pytest.raises(grpc.RpcError) as caught:
         stub.GetPromptRun(pb.GetPromptRunRequest(run_id="run_native"))
     error = caught.value
+    assert isinstance(error, grpc.Call)
     assert error.code() is grpc.StatusCode.NOT_FOUND
     assert error.details() == "Nowhere."
     info = ErrorInfo()
@@ -60,6 +61,7 @@ def test_the_caller_s_deadline_ends_a_native_call(channel: grpc.Channel) -> None
     watch = stub.WatchPromptRun(pb.WatchPromptRunRequest(run_id="run_endless"), timeout=0.5)
     with pytest.raises(grpc.RpcError) as caught:
         list(watch)
+    assert isinstance(caught.value, grpc.Call)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
@@ -71,14 +73,22 @@ def test_the_request_id_comes_back_as_metadata(channel: grpc.Channel) -> None:
 
 
 def test_health_is_served_natively_through_the_gateway(channel: grpc.Channel) -> None:
-    answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+    check = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    answer = check(health_pb2.HealthCheckRequest())
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_an_unknown_native_method_is_unimplemented(channel: grpc.Channel) -> None:
-    call = channel.unary_unary("/promptreel.v2.Nowhere/Nothing")
+    call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+        "/promptreel.v2.Nowhere/Nothing"
+    )
     with pytest.raises(grpc.RpcError) as caught:
         call(b"")
+    assert isinstance(caught.value, grpc.Call)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

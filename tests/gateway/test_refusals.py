@@ -6,11 +6,11 @@ import socket
 import grpc
 import httpx
 import pytest
-from promptreel.v2.run_pb2 import PromptRun
-
 from tests.gateway.conftest import Front
 from tests.gateway.refusals import refusal_of
 from tests.gateway.stand_in import Context, Script, StandIn
+
+from promptreel.v2.run_pb2 import PromptRun
 
 
 def violations_of(answer: httpx.Response) -> list[dict[str, str]]:
@@ -19,7 +19,9 @@ def violations_of(answer: httpx.Response) -> list[dict[str, str]]:
     assert error["code"] == "invalid_request"
     details = error["details"]
     assert isinstance(details, dict)
-    return details.get("field_violations", [])
+    violations = details.get("field_violations", [])
+    assert isinstance(violations, list)
+    return violations
 
 
 @pytest.mark.parametrize("path", ["/nope", "/api/v2/nope", "/", "/api/v2"])
@@ -151,7 +153,7 @@ def test_an_idempotency_key_that_is_not_visible_ascii_is_refused_not_dropped(
     rest: httpx.Client,
 ) -> None:
     answer = rest.post(
-        "/api/v2/prompt-runs/execute", json={}, headers={"idempotency-key": "é".encode()}
+        "/api/v2/prompt-runs/execute", json={}, headers={b"idempotency-key": "é".encode()}
     )
     assert answer.status_code == 400
     assert refusal_of(answer)["code"] == "invalid_request"
@@ -161,14 +163,14 @@ def test_headers_that_grpc_would_act_on_or_choke_on_stay_outside(
     rest: httpx.Client, stand_in: StandIn
 ) -> None:
     odd = {
-        "grpc-timeout": "1n",
-        "grpc-encoding": "gzip",
-        "some-bin": "@@@",
-        "latin": "é".encode("latin-1"),
-        "x-api-key": "sk_1",
-        "authorization": "Bearer sk_2",
-        "idempotency-key": "k-1",
-        "last-event-id": "7",
+        b"grpc-timeout": b"1n",
+        b"grpc-encoding": b"gzip",
+        b"some-bin": b"@@@",
+        b"latin": "é".encode("latin-1"),
+        b"x-api-key": b"sk_1",
+        b"authorization": b"Bearer sk_2",
+        b"idempotency-key": b"k-1",
+        b"last-event-id": b"7",
     }
     assert rest.get("/api/v2/prompt-runs/run_odd", headers=odd).status_code == 200
     seen = stand_in.metadata["run_odd"]
@@ -225,7 +227,7 @@ def test_a_request_id_is_made_where_the_caller_sent_none(rest: httpx.Client) -> 
 
 @pytest.mark.parametrize("sent", ['a b"c\\', '"""', "x" * 5000, "<script>", "é"])
 def test_a_request_id_that_is_unsafe_to_print_is_mended(rest: httpx.Client, sent: str) -> None:
-    answer = rest.get("/nope", headers={"x-request-id": sent.encode()})
+    answer = rest.get("/nope", headers={b"x-request-id": sent.encode()})
     kept = str(refusal_of(answer)["request_id"])
     assert 0 < len(kept) <= 128
     assert all(letter.isalnum() or letter in "._:-" for letter in kept)

@@ -5,12 +5,12 @@ import time
 import grpc
 import httpx
 import pytest
+from tests.gateway.conftest import Front
+from tests.gateway.stand_in import Context, StandIn
+
 from promptreel.v2 import prompt_run_pb2 as pb
 from promptreel.v2 import prompt_run_pb2_grpc
 from promptreel.v2.run_pb2 import PromptRun
-
-from tests.gateway.conftest import Front
-from tests.gateway.stand_in import Context, StandIn
 
 
 def test_events_arrive_one_by_one_with_their_ids_and_comments(rest: httpx.Client) -> None:
@@ -79,9 +79,7 @@ def test_more_open_watches_than_a_breaker_allows_calls_starve_no_call(
     front: Front, rest: httpx.Client, stand_in: StandIn
 ) -> None:
     options = [("grpc.use_local_subchannel_pool", 1)]
-    channels = [
-        grpc.insecure_channel(f"127.0.0.1:{front.port}", options=options) for _ in range(2)
-    ]
+    channels = [grpc.insecure_channel(f"127.0.0.1:{front.port}", options=options) for _ in range(2)]
     request = pb.WatchPromptRunRequest(run_id="run_endless")
     watches = [
         prompt_run_pb2_grpc.PromptRunServiceStub(channel).WatchPromptRun(request)
