@@ -116,14 +116,16 @@ class Ffmpeg:
         merged = builder.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
         return [str(self.ffmpeg), *GLOBAL_OPTIONS, *builder.get_args(merged)]
 
-    def probe_command(self, descriptor: int, *options: str) -> list[str]:
-        """Compile a run of ffprobe over this descriptor that prints JSON."""
+    def probe_command(
+        self, descriptor: int, *options: str, form: str = "json=compact=1"
+    ) -> list[str]:
+        """Compile a run of ffprobe over this descriptor that prints in this form."""
         bounds = [
             word
             for name, setting in self.input_options(descriptor).items()
             for word in (f"-{name}", str(setting))
         ]
-        quiet = ["-hide_banner", "-v", "error", "-of", "json=compact=1"]
+        quiet = ["-hide_banner", "-v", "error", "-of", form]
         return [str(self.ffprobe), *quiet, *bounds, *options, self.input_url(descriptor)]
 
 

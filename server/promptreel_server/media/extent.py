@@ -1,0 +1,128 @@
+"""From when to when the packets of each stream really last, whatever the header claims."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from promptreel_server.media.child import Limits, child
+from promptreel_server.media.ffmpeg import Ffmpeg
+from promptreel_server.media.headers import FileHeader
+
+SMALL_FILE_BYTES = 32 << 20
+"""A file up to this size is read through; of a longer one only the end, unless that is missing."""
+TAIL_SECONDS = 20
+DRIFT_SECONDS = 1
+"""How far a claimed end may lie from the packets' (subtitles, padding, rounded headers)."""
+RESTARTING_CLOCKS = frozenset({"mpegts", "mpeg"})
+"""Formats whose clock may begin anew in the middle: they are always read through."""
+_READ_BYTES = 1 << 16
+
+
+@dataclass(slots=True)
+class Extent:
+    """What was seen of one stream, in ticks of its time base; None where nothing had a time."""
+
+    packets: int = 0
+    first: int | None = None
+    end: int | None = None
+    latest: int | None = None
+    furthest_back: int = 0
+    """The longest jump back of the decoding clock."""
+
+    def add(self, shown_at: int | None, decoded_at: int | None, lasting: int) -> None:
+        """Count one packet that will be presented."""
+        self.packets += 1
+        at = decoded_at if shown_at is None else shown_at
+        if at is None:
+            return
+        self.first = at if self.first is None else min(self.first, at)
+        self.end = at + lasting if self.end is None else max(self.end, at + lasting)
+        clock = at if decoded_at is None else decoded_at
+        if self.latest is not None:
+            self.furthest_back = max(self.furthest_back, self.latest - clock)
+        self.latest = clock if self.latest is None else max(self.latest, clock)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extents:
+    """What was seen of each stream, by its index; `whole` tells a file that was read through."""
+
+    streams: dict[int, Extent]
+    whole: bool
+
+    def count(self, stream: int | None) -> int:
+        """How many packets of a stream were seen."""
+        return self.streams[stream].packets if stream in self.streams else 0
+
+
+async def measure_extents(
+    descriptor: int, size: int, header: FileHeader, *, ffmpeg: Ffmpeg, limits: Limits
+) -> Extents:
+    """Read the packets' times: of the whole file where it is small or lies, else of its end.
+
+    Memory stays flat. What can't be read to the end counts as far as it goes.
+    """
+    trusted = header.container not in RESTARTING_CLOCKS and header.end is not None
+    if size > SMALL_FILE_BYTES and trusted and header.end is not None:
+        since = max(header.end - TAIL_SECONDS, header.start or Fraction(0))
+        tail = await _read(descriptor, [f"{float(since):.3f}%"], ffmpeg=ffmpeg, limits=limits)
+        end = presented_end(Extents(streams=tail, whole=False), header)
+        if end is not None and abs(end - header.end) <= DRIFT_SECONDS:
+            return Extents(streams=tail, whole=False)
+    seen = await _read(descriptor, [], ffmpeg=ffmpeg, limits=limits)
+    return Extents(streams=seen, whole=True)
+
+
+def presented_end(extents: Extents, header: FileHeader) -> Fraction | None:
+    """The last instant of sound or pictures that packets show, on the container's clock."""
+    ends = [
+        (seen.end + _last_length(stream.frame_rate, stream.time_base, seen)) * stream.time_base
+        for stream in (header.video, header.audio)
+        if stream is not None
+        and (seen := extents.streams.get(stream.index)) is not None
+        and seen.end is not None
+    ]
+    return max(ends, default=None)
+
+
+def _last_length(rate: Fraction, time_base: Fraction, seen: Extent) -> Fraction:
+    """How long the last picture stands where its packet does not say: one average frame."""
+    said_nothing = seen.end == seen.latest and rate > 0
+    return 1 / rate / time_base if said_nothing else Fraction(0)
+
+
+async def _read(
+    descriptor: int, intervals: Sequence[str], *, ffmpeg: Ffmpeg, limits: Limits
+) -> dict[int, Extent]:
+    """Run ffprobe over the packets and add them up as they are printed."""
+    options = [word for interval in intervals for word in ("-read_intervals", interval)]
+    argv = ffmpeg.probe_command(
+        descriptor,
+        *("-show_entries", "packet=stream_index,pts,dts,duration,flags"),
+        *options,
+        form="csv=print_section=0",
+    )
+    streams: dict[int, Extent] = {}
+    async with child(argv, limits=limits, pass_fds=(descriptor,)) as running:
+        rest = b""
+        while piece := await running.stdout.read(_READ_BYTES):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                _add_line(streams, line)
+        await running.wait()
+    return streams
+
+
+def _add_line(streams: dict[int, Extent], line: bytes) -> None:
+    """Add one line `stream,pts,dts,duration,flags`; D among the flags: decoded, never shown."""
+    fields = line.split(b",")
+    if len(fields) < 5 or b"D" in fields[4]:
+        return
+    index = _ticks(fields[0])
+    if index is not None:
+        seen = streams.setdefault(index, Extent())
+        seen.add(_ticks(fields[1]), _ticks(fields[2]), _ticks(fields[3]) or 0)
+
+
+def _ticks(text: bytes) -> int | None:
+    return None if text in (b"N/A", b"") else int(text)
