@@ -9,8 +9,8 @@ from typing import Any
 ENTRIES = ":".join(
     (
         "format=format_name,start_time,duration",
-        "stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,time_base,start_pts,"
-        "avg_frame_rate,sample_rate,channels",
+        "stream=index,codec_type,codec_name,codec_tag_string,width,height,time_base,"
+        "start_pts,avg_frame_rate,sample_rate,channels",
         "stream_disposition=default,attached_pic,timed_thumbnails",
         "stream_side_data=rotation",
     )
@@ -37,7 +37,6 @@ class StreamHeader:
     start: Fraction | None
     width: int
     height: int
-    pixel_aspect: Fraction
     rotation: int
     frame_rate: Fraction
     sample_rate: int
@@ -45,12 +44,13 @@ class StreamHeader:
     is_default: bool
     is_picture_of_file: bool
     """A cover or a thumbnail: it shows the file, it is not what the file shows."""
+    is_encrypted: bool
 
     @property
     def shown_size(self) -> tuple[int, int]:
-        """Width and height as a player shows them: square pixels, turned upright."""
-        width = max(round(self.width * self.pixel_aspect), 1) if self.width else 0
-        return (self.height, width) if self.rotation in (90, 270) else (width, self.height)
+        """Width and height in pixels once turned upright."""
+        turned = self.rotation in (90, 270)
+        return (self.height, self.width) if turned else (self.width, self.height)
 
     def described(self) -> str:
         """Answer a line such as `video h264 320x180` or `audio aac 44100 Hz 2 ch`."""
@@ -70,6 +70,11 @@ class FileHeader:
     start: Fraction | None
     end: Fraction | None
     streams: tuple[StreamHeader, ...]
+
+    @property
+    def has_subtitles(self) -> bool:
+        """Whether something but sound and pictures is presented too."""
+        return any(stream.kind == "subtitle" for stream in self.streams)
 
     @property
     def video(self) -> StreamHeader | None:
@@ -121,7 +126,6 @@ def _stream(fields: Mapping[str, Any]) -> StreamHeader:
         start=None if start is None else int(start) * time_base,
         width=int(fields.get("width", 0)),
         height=int(fields.get("height", 0)),
-        pixel_aspect=_number(fields.get("sample_aspect_ratio")) or Fraction(1),
         rotation=_rotation(fields.get("side_data_list", ())),
         frame_rate=_number(fields.get("avg_frame_rate")) or Fraction(0),
         sample_rate=int(fields.get("sample_rate", 0)),
@@ -130,6 +134,7 @@ def _stream(fields: Mapping[str, Any]) -> StreamHeader:
         is_picture_of_file=bool(
             disposition.get("attached_pic") or disposition.get("timed_thumbnails")
         ),
+        is_encrypted=fields.get("codec_tag_string") in ("encv", "enca"),
     )
 
 
@@ -142,8 +147,8 @@ def _rotation(side_data: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _number(text: str | None) -> Fraction | None:
-    """Read `4.000000`, `30000/1001` or `1:1` exactly; None for `N/A`, `0/0` and nothing."""
+    """Read `4.000000` or `30000/1001` exactly; None for `N/A`, `0/0` and nothing."""
     try:
-        return Fraction((text or "").replace(":", "/"))
+        return Fraction(text or "")
     except (ValueError, ZeroDivisionError):
         return None

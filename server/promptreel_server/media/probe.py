@@ -103,6 +103,8 @@ def _check_claims(header: FileHeader) -> None:
         raise refusals.without_streams(sorted({s.kind for s in header.streams}))
     if video is not None and video.width * video.height > MAX_PIXELS:
         raise refusals.oversized(video.width, video.height)
+    if any(stream.is_encrypted for stream in (video, header.audio) if stream):
+        raise refusals.encrypted()
 
 
 async def _measure(
@@ -164,8 +166,8 @@ def _facts(
     start, end = _first_instant(extents, video, audio), presented_end(extents, header)
     if start is None or end is None or end <= start:
         raise refusals.without_times()
-    if header.end is not None and Fraction(1, 1000) < header.end - end <= DRIFT_SECONDS:
-        end = header.end  # subtitles and padding may outlast the last packet by a little
+    if header.has_subtitles and header.end is not None and 0 < header.end - end <= DRIFT_SECONDS:
+        end = header.end  # the last words may stand a little longer than the last picture
     if end - start > longest:
         raise refusals.overlong(end - start, longest)
     best = video or audio

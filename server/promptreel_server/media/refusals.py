@@ -29,6 +29,8 @@ def unreadable(run: Completed) -> UnsupportedMedia:
             "Reading the file takes more time or memory than is allowed; it is damaged, or made "
             "to do that."
         )
+    if "encryption" in run.stderr_tail:
+        return encrypted()
     return UnsupportedMedia(f"The file is no media that can be read{_said(run)}. {ACCEPTED}")
 
 
@@ -50,6 +52,11 @@ def without_times() -> UnsupportedMedia:
     return UnsupportedMedia(
         "The file has no time stamps; put it into a container such as mp4 or mkv."
     )
+
+
+def encrypted() -> UnsupportedMedia:
+    """Refuse media that only the holder of a key can decode."""
+    return UnsupportedMedia("The media is encrypted (DRM) and can't be decoded.")
 
 
 def undecodable(kind: str, codec: str | None, run: Completed) -> UnsupportedMedia:
@@ -77,8 +84,8 @@ def overlong(duration: Fraction, longest: Fraction) -> UnsupportedMedia:
 
 
 def _said(run: Completed) -> str:
-    """What the program said last, in brackets, without its pointers and unprintable bytes."""
-    lines = re.sub(r" ?@ 0x[0-9a-f]+", "", run.stderr_tail).splitlines()
-    words = "".join(c for c in (lines[-1] if lines else "") if c.isprintable())
+    """What the program said first, in brackets, without its pointers and unprintable bytes."""
+    lines = re.sub(r"\[[^]]*@ 0x[0-9a-f]+\] ", "", run.stderr_tail).splitlines()
+    words = "".join(c for c in (lines[0] if lines else "") if c.isprintable())
     words = words.removeprefix("fd:: ").rstrip(".")
     return f" ({words[:_WORDS_KEPT]})" if words else ""
