@@ -3,13 +3,14 @@
 -- it. The server puts the finished envelope into x-error-envelope and the status into
 -- x-http-status. What carries none was refused by grpc or Envoy, and is told apart here.
 --
--- Set ahead of this text at start, from the descriptor: ROUTES, a list of {path pattern, method},
--- and WORDS, from the name of an enum to its words.
+-- Set ahead of this text at start, from the descriptor: ROUTES, a list of {path pattern, method,
+-- field that the body is}, the last "" mostly, and WORDS, from the name of an enum to its words.
 
 local FILTER = "promptreel.envelope"
 local SERVING = "\8\1" -- a HealthCheckResponse whose status is SERVING
 local JSON = "application/json"
 local LONGEST_REQUEST_ID = 128
+local BAD_KEY = "Idempotency-Key is bad"
 local LATER = "; come back after Retry-After seconds."
 
 local REFUSALS = { -- by gRPC status; a status without a row is INTERNAL
@@ -50,10 +51,10 @@ end
 -- Keeps the caller's id where it is safe to print anywhere, and mends it where it is not.
 local function tidy_request_id(handle, headers)
   local id = headers:get("x-request-id") or ""
-  if id ~= "" and #id <= LONGEST_REQUEST_ID and not id:find("[^%w%._:%-]") then
+  if id ~= "" and #id <= LONGEST_REQUEST_ID and not id:find("[^%w%._:/+=@%-]") then
     return id
   end
-  local mended = id:gsub("[^%w%._:%-]", ""):sub(1, LONGEST_REQUEST_ID)
+  local mended = id:gsub("[^%w%._:/+=@%-]", ""):sub(1, LONGEST_REQUEST_ID)
   if mended == "" then
     mended = "req-" .. handle:timestampString(EnvoyTimestampResolution.MICROSECOND)
   end
@@ -91,17 +92,6 @@ local function drop_foreign_headers(headers)
   end
 end
 
--- What is wrong with a call before anything is asked of the server, or nil.
-local function find_fault(headers, path)
-  if path:find("%%2[fF]") or path:find("%%5[cC]") then
-    return "No id holds a slash or a backslash; mend the path."
-  end
-  if (headers:get("idempotency-key") or ""):find("[^\32-\126]") then
-    return "Idempotency-Key: must be 1 to 255 visible ASCII characters"
-  end
-  return nil
-end
-
 function envoy_on_request(handle)
   local headers = handle:headers()
   -- Routes tell transcoded calls by these two: only the transcoder may set them.
@@ -115,12 +105,14 @@ function envoy_on_request(handle)
   if path == "/healthz" then
     return answer_health(handle)
   end
-  local fault = find_fault(headers, path)
-  if fault then
-    return handle:respond({ [":status"] = "400" }, fault)
+  if path:find("%%2[fF]") or path:find("%%5[cC]") then
+    return handle:respond({ [":status"] = "400" }, "No id holds a slash; mend the path.")
   end
   local call = { request_id = request_id, path = path }
   handle:streamInfo():dynamicMetadata():set(FILTER, "call", call)
+  if (headers:get("idempotency-key") or ""):find("[^\32-\126]") then
+    return handle:respond({ [":status"] = "400" }, BAD_KEY) -- grpc could not hand it on
+  end
   drop_foreign_headers(headers)
 end
 
@@ -157,6 +149,9 @@ local function read_complaint(text)
   if field then
     return field, "the path says otherwise; leave it out of the body"
   end
+  if text:find(BAD_KEY, 1, true) then
+    return "Idempotency-Key", "must be 1 to 255 visible ASCII characters"
+  end
   if text:find("Root element must be a message", 1, true) then
     return nil, "The body must be a JSON object."
   end
@@ -166,11 +161,24 @@ local function read_complaint(text)
   return nil, "The body is not the JSON that this path takes; compare it with GET /openapi.json."
 end
 
-local function explain_complaint(text, request_id)
+-- Callers know a field by its place in their body, not in the message that the body is put into.
+local function place_in_body(field, path)
+  for _, route in ipairs(ROUTES) do
+    local outer = route[3] .. "."
+    if outer ~= "." and path:find(route[1]) and field:sub(1, #outer) == outer then
+      return field:sub(#outer + 1)
+    end
+  end
+  return field
+end
+
+local function explain_complaint(text, call)
   local field, description = read_complaint(text)
+  local request_id = call["request_id"]
   if not field then
     return envelope("invalid_request", description, request_id)
   end
+  field = place_in_body(field, call["path"])
   local violation = string.format('{"field": "%s", "description": "%s"}', field, description)
   return envelope(
     "invalid_request", field .. ": " .. description, request_id,
@@ -187,7 +195,7 @@ local function reword(handle, status, grpc_status, text, call)
     return refusal[1], envelope(refusal[2], refusal[3], call["request_id"])
   end
   if status == "400" then
-    return status, explain_complaint(text, call["request_id"])
+    return status, explain_complaint(text, call)
   end
   local methods = status == "404" and methods_of(call["path"]) or ""
   if methods ~= "" then

@@ -53,6 +53,7 @@ class Refusal:
         trailers: list[tuple[str, str | bytes]] = [
             ("x-error-envelope", envelope),
             ("x-http-status", str(self.http_status)),
+            ("x-request-id", str(request_id)),
             ("grpc-status-details-bin", status.SerializeToString()),
         ]
         if self.retry_after is not None:

@@ -24,6 +24,8 @@ class Route:
 
     method: str
     path: str
+    body: str = ""
+    """The field of the request that the body is; empty where it is the request, or none."""
 
     @property
     def lua_pattern(self) -> str:
@@ -67,7 +69,8 @@ def read_contract(descriptor: Path) -> Contract:
 def _routes(rule: HttpRule) -> Iterator[Route]:
     verb = rule.WhichOneof("pattern")
     if verb is not None and verb != "custom":
-        yield Route(method=verb.upper(), path=getattr(rule, verb))
+        body = "" if rule.body == "*" else rule.body
+        yield Route(method=verb.upper(), path=getattr(rule, verb), body=body)
     for other in rule.additional_bindings:
         yield from _routes(other)
 

@@ -53,10 +53,8 @@ def render(addresses: Addresses, folder: Path) -> Path:
 
 def _lua_tables(contract: Contract) -> str:
     """Answer the ROUTES and WORDS that envelope.lua looks up."""
-    routes = "".join(
-        f"  {{ {_quoted(route.lua_pattern)}, {_quoted(route.method)} }},\n"
-        for route in contract.routes
-    )
+    rows = ((route.lua_pattern, route.method, route.body) for route in contract.routes)
+    routes = "".join(f"  {{ {', '.join(map(_quoted, row))} }},\n" for row in rows)
     words = "".join(
         f"  [{_quoted(name)}] = {_quoted(', '.join(words))},\n"
         for name, words in contract.words.items()
