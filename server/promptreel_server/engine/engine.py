@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -10,6 +11,7 @@ from promptreel_server.engine import acceptance
 from promptreel_server.engine.acceptance import Checked, Order
 from promptreel_server.engine.dispatch import Dispatcher, Unit
 from promptreel_server.engine.drive import Driver
+from promptreel_server.engine.estimate import estimate
 from promptreel_server.engine.means import Means
 from promptreel_server.engine.retrying import Retrier
 from promptreel_server.extractors.extractor import Extractor
@@ -43,6 +45,10 @@ class Engine:
     def check(self, connection: Connection, order: Order) -> Checked:
         """Make the checks of `execute`; see `acceptance.check`."""
         return acceptance.check(connection, order, self.extractor(order.settings.processing_model))
+
+    def estimate(self, connection: Connection, order: Order) -> dict[str, Any]:
+        """Make the checks of `execute` and answer what the run would take."""
+        return estimate(connection, self.check(connection, order), self._means.limits)
 
     def accept(self, tx: Transaction, order: Order) -> Run:
         """Check an order, freeze it into a run and write it; `begin` sets it going."""

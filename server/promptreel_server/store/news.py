@@ -16,6 +16,10 @@ class News:
             for woken in self._waiting.get(owner, ()):
                 woken.set()
 
+    def tell_all(self) -> None:
+        """Wake everybody."""
+        self.tell(set(self._waiting))
+
     def listen(self, owner: str) -> "Listener":
         """Listen to an owner's feed; use it as a context manager."""
         return Listener(self, owner)

@@ -1,0 +1,411 @@
+"""PromptRunService: runs from execute to manifest, retries and LLM calls."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from sqlalchemy import Connection
+
+from promptreel.v2 import (
+    manifest_pb2,
+    prompt_run_pb2,
+    prompt_run_pb2_grpc,
+    result_pb2,
+    retry_pb2,
+    run_pb2,
+)
+from promptreel_server.engine import retry_orders
+from promptreel_server.engine.engine import Engine
+from promptreel_server.engine.retry_orders import RetryOrder
+from promptreel_server.errors import Invalid
+from promptreel_server.model.page import Page, Slice
+from promptreel_server.model.retry import Retry
+from promptreel_server.model.run import Run
+from promptreel_server.model.segment import SegmentRun
+from promptreel_server.services.call import current_call
+from promptreel_server.services.cursors import Cursors, Listing
+from promptreel_server.services.failure_messages import (
+    FAILURE_CODE,
+    counts_message,
+    retry_message,
+    sum_of,
+    video_message,
+)
+from promptreel_server.services.idempotency import once
+from promptreel_server.services.llm_call_messages import STATUS as CALL_STATUS
+from promptreel_server.services.llm_call_messages import llm_call_message
+from promptreel_server.services.result_messages import result_message, synthesis_message
+from promptreel_server.services.run_messages import RUN_STATUS, filled_in, order, run_message
+from promptreel_server.services.structs import to_struct
+from promptreel_server.services.watches import Watches
+from promptreel_server.store import (
+    llm_calls,
+    manifest,
+    retries,
+    run_media,
+    run_segments,
+    runs,
+    syntheses,
+)
+from promptreel_server.store.database import Database
+from promptreel_server.store.llm_calls import CallFilter
+from promptreel_server.store.manifest import VideoFailures
+from promptreel_server.store.runs import RunFilter
+from promptreel_server.store.transaction import Transaction
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+MOST_RUNS = 1000
+RUNS_A_PAGE = 200
+MOST_IN_MANIFEST = 10_000
+"""Segments that a manifest without paging lists; what follows is said by `truncated`."""
+MOST_RETRIES_LISTED = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDefaults:
+    """What an execute request that leaves it out means."""
+
+    processing_model: str = "local"
+    reuse_llm_calls: bool = True
+
+
+class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
+    """Runs of the caller."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        engine: Engine,
+        cursors: Cursors,
+        watches: Watches,
+        defaults: RunDefaults,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._cursors = cursors
+        self._watches = watches
+        self._defaults = defaults
+
+    async def ExecutePromptRun(
+        self, request: prompt_run_pb2.ExecutePromptRunRequest, context: Context
+    ) -> run_pb2.PromptRun:
+        """Accept a run and set it going."""
+        filled = self._filled(request)
+        wanted = order(filled)
+        self._engine.extractor(wanted.settings.processing_model)
+        answer = await once(
+            self._database,
+            "ExecutePromptRun",
+            filled,
+            lambda tx: run_message(self._engine.accept(tx, wanted)),
+            run_pb2.PromptRun,
+        )
+        await self._engine.begin(answer.run_id)
+        return answer
+
+    async def EstimatePromptRun(
+        self, request: prompt_run_pb2.EstimatePromptRunRequest, context: Context
+    ) -> run_pb2.PromptRunEstimate:
+        """Make the checks of execute and say what the run would take."""
+        wanted = order(self._filled(request.run))
+        self._engine.extractor(wanted.settings.processing_model)
+        breakdown = await self._database.read(lambda c: self._engine.estimate(c, wanted))
+        return run_pb2.PromptRunEstimate(breakdown=to_struct(breakdown), sufficient_balance=True)
+
+    async def GetPromptRun(
+        self, request: prompt_run_pb2.GetPromptRunRequest, context: Context
+    ) -> run_pb2.PromptRun:
+        """Answer one run."""
+        owner_id = current_call().owner_id
+        run = await self._database.read(lambda c: runs.fetch(c, owner_id, request.run_id))
+        return run_message(run)
+
+    async def ListPromptRuns(
+        self, request: prompt_run_pb2.ListPromptRunsRequest, context: Context
+    ) -> prompt_run_pb2.ListPromptRunsResponse:
+        """Answer runs, newest first."""
+        owner_id = current_call().owner_id
+        wanted = _run_filter(request)
+        listing = Listing(
+            name="runs",
+            filters=(request.status, wanted.index_id, wanted.video_id, wanted.prompt_id),
+            default_limit=RUNS_A_PAGE,
+            most=MOST_RUNS,
+        )
+        part = self._cursors.wanted(listing, request)
+        page = await self._database.read(lambda c: runs.page(c, owner_id, wanted, part))
+        return prompt_run_pb2.ListPromptRunsResponse(
+            data=[run_message(run) for run in page.items],
+            pagination=self._cursors.pagination(listing, part, page),
+        )
+
+    async def CancelPromptRun(
+        self, request: prompt_run_pb2.CancelPromptRunRequest, context: Context
+    ) -> run_pb2.PromptRun:
+        """Store the wish to cancel a run; a finished one is answered unchanged."""
+        call = current_call()
+
+        def stop(tx: Transaction) -> run_pb2.PromptRun:
+            run = runs.fetch(tx.connection, call.owner_id, request.run_id)
+            return run_message(self._engine.request_stop(tx, run, call.key_id))
+
+        answer = await once(self._database, "CancelPromptRun", request, stop, run_pb2.PromptRun)
+        self._engine.stop(request.run_id)
+        return answer
+
+    async def ListResults(
+        self, request: prompt_run_pb2.ListResultsRequest, context: Context
+    ) -> prompt_run_pb2.ListResultsResponse:
+        """Answer what the segments of one media item yielded, by start time."""
+        if not request.video_id:
+            raise Invalid.field("video_id", "name the media item whose results are wanted")
+        owner_id = current_call().owner_id
+        listing = Listing(name="results", filters=(request.run_id, request.video_id))
+        part = self._cursors.wanted(listing, request)
+
+        def read(c: Connection) -> prompt_run_pb2.ListResultsResponse:
+            run = runs.fetch(c, owner_id, request.run_id)
+            item = run_media.fetch(c, run.run_id, request.video_id)
+            page = run_segments.results(c, run.run_id, item.video_id, part)
+            return prompt_run_pb2.ListResultsResponse(
+                data=[result_message(run, item, found) for found in page.items],
+                pagination=self._cursors.pagination(listing, part, page),
+            )
+
+        return await self._database.read(read)
+
+    async def GetVideoResult(
+        self, request: prompt_run_pb2.GetVideoResultRequest, context: Context
+    ) -> result_pb2.VideoResult:
+        """Answer the synthesis of one media item."""
+        owner_id = current_call().owner_id
+
+        def read(c: Connection) -> result_pb2.VideoResult:
+            run = runs.fetch(c, owner_id, request.run_id)
+            item = run_media.fetch(c, run.run_id, request.video_id)
+            return synthesis_message(run, item, syntheses.fetch(c, run.run_id, item.video_id))
+
+        return await self._database.read(read)
+
+    async def GetFailedSegments(
+        self, request: prompt_run_pb2.GetFailedSegmentsRequest, context: Context
+    ) -> manifest_pb2.FailedSegmentManifest:
+        """Answer what stands failed: all of it up to a cap, or a page of media items."""
+        owner_id = current_call().owner_id
+        paged = request.HasField("limit") or request.HasField("cursor")
+        listing = Listing(name="failed", filters=(request.run_id, request.video_id))
+        part = self._cursors.wanted(listing, request) if paged else None
+
+        def read(c: Connection) -> manifest_pb2.FailedSegmentManifest:
+            run = runs.fetch(c, owner_id, request.run_id)
+            return self._manifest(c, run, request.video_id, part, listing)
+
+        return await self._database.read(read)
+
+    def _manifest(
+        self, c: Connection, run: Run, video_id: str, part: Slice | None, listing: Listing
+    ) -> manifest_pb2.FailedSegmentManifest:
+        failures = manifest.by_video(c, run.run_id)
+        if video_id:
+            run_media.fetch(c, run.run_id, video_id)
+            failures = [one for one in failures if one.video_id == video_id]
+        message = manifest_pb2.FailedSegmentManifest(
+            run_id=run.run_id,
+            status=RUN_STATUS.number(run.status),
+            videos_with_failures=len(failures),
+            failed_segments=sum(one.failed_segments for one in failures),
+            operation_counts=counts_message(sum_of(failures)),
+        )
+        page = _page(failures, part)
+        room = MOST_IN_MANIFEST
+        for one in page.items:
+            segments = _failed_segments(c, run.run_id, one, room)
+            room -= len(segments)
+            message.videos.append(video_message(one, segments))
+            message.truncated = message.truncated or len(segments) < one.failed_segments
+        following = self._cursors.next(listing, page)
+        if following is not None:
+            message.next_cursor = following
+        return message
+
+    async def RetrySegment(
+        self, request: prompt_run_pb2.RetrySegmentRequest, context: Context
+    ) -> retry_pb2.Retry:
+        """Ask for one segment's failed operations again."""
+        call = current_call()
+        wanted = RetryOrder(
+            owner_id=call.owner_id,
+            video_id=request.video_id,
+            segment_id=request.segment_id,
+            force=request.force,
+            idempotency_key=call.idempotency_key,
+        )
+        written: list[Retry] = []
+
+        def act(tx: Transaction) -> retry_pb2.Retry:
+            run = runs.fetch(tx.connection, call.owner_id, request.run_id)
+            run_media.fetch(tx.connection, run.run_id, request.video_id)
+            written.append(retry_orders.retry_one(tx, run, wanted))
+            return retry_message(written[-1], asked=True)
+
+        answer = await once(self._database, "RetrySegment", request, act, retry_pb2.Retry)
+        await self._engine.retry(written)
+        return answer
+
+    async def RetryFailedSegments(
+        self, request: prompt_run_pb2.RetryFailedSegmentsRequest, context: Context
+    ) -> prompt_run_pb2.RetryFailedSegmentsResponse:
+        """Ask for all failed segments again, or those that failed in certain ways."""
+        call = current_call()
+        codes = tuple(FAILURE_CODE.member(code, "failure_codes") for code in request.failure_codes)
+        wanted = RetryOrder(
+            owner_id=call.owner_id,
+            video_id="",
+            segment_id="",
+            force=request.force,
+            idempotency_key=call.idempotency_key,
+        )
+        written: list[Retry] = []
+
+        def act(tx: Transaction) -> prompt_run_pb2.RetryFailedSegmentsResponse:
+            run = runs.fetch(tx.connection, call.owner_id, request.run_id)
+            asked, skipped = retry_orders.retry_failed(tx, run, codes, wanted)
+            written.extend(asked)
+            return prompt_run_pb2.RetryFailedSegmentsResponse(
+                run_id=run.run_id,
+                retries=[retry_message(one, asked=True) for one in asked[:MOST_RETRIES_LISTED]],
+                skipped=[
+                    retry_pb2.SkippedSegment(segment_id=one.segment_id, reason=one.reason)
+                    for one in skipped[:MOST_RETRIES_LISTED]
+                ],
+                retry_count=len(asked),
+                skipped_count=len(skipped),
+            )
+
+        answer = await once(
+            self._database,
+            "RetryFailedSegments",
+            request,
+            act,
+            prompt_run_pb2.RetryFailedSegmentsResponse,
+        )
+        await self._engine.retry(written)
+        return answer
+
+    async def GetSegmentRetry(
+        self, request: prompt_run_pb2.GetSegmentRetryRequest, context: Context
+    ) -> retry_pb2.Retry:
+        """Answer how a retry stands."""
+        owner_id = current_call().owner_id
+
+        def read(c: Connection) -> retry_pb2.Retry:
+            runs.fetch(c, owner_id, request.run_id)
+            retry = retries.fetch(
+                c, request.run_id, request.video_id, request.segment_id, request.retry_id
+            )
+            return retry_message(retry)
+
+        return await self._database.read(read)
+
+    async def ListSegmentRetries(
+        self, request: prompt_run_pb2.ListSegmentRetriesRequest, context: Context
+    ) -> prompt_run_pb2.ListSegmentRetriesResponse:
+        """Answer the retries of a segment, newest first."""
+        owner_id = current_call().owner_id
+        ids = (request.run_id, request.video_id, request.segment_id)
+        listing = Listing(name="retries", filters=ids)
+        part = self._cursors.wanted(listing, request)
+
+        def read(c: Connection) -> prompt_run_pb2.ListSegmentRetriesResponse:
+            runs.fetch(c, owner_id, request.run_id)
+            run_segments.fetch(c, *ids)
+            page = retries.page(c, *ids, part)
+            return prompt_run_pb2.ListSegmentRetriesResponse(
+                data=[retry_message(retry) for retry in page.items],
+                pagination=self._cursors.pagination(listing, part, page),
+            )
+
+        return await self._database.read(read)
+
+    async def ListLlmCalls(
+        self, request: prompt_run_pb2.ListLlmCallsRequest, context: Context
+    ) -> prompt_run_pb2.ListLlmCallsResponse:
+        """Answer the LLM calls of a run in the order they were made."""
+        owner_id = current_call().owner_id
+        wanted = _call_filter(request)
+        listing = Listing(
+            name="llm-calls",
+            filters=(request.run_id, wanted.video_id, wanted.segment_id, request.status),
+            default_limit=RUNS_A_PAGE,
+            most=MOST_RUNS,
+        )
+        part = self._cursors.wanted(listing, request)
+
+        def read(c: Connection) -> prompt_run_pb2.ListLlmCallsResponse:
+            runs.fetch(c, owner_id, request.run_id)
+            page = llm_calls.page(c, request.run_id, wanted, part)
+            return prompt_run_pb2.ListLlmCallsResponse(
+                data=[llm_call_message(recorded) for recorded in page.items],
+                pagination=self._cursors.pagination(listing, part, page),
+            )
+
+        return await self._database.read(read)
+
+    def WatchPromptRun(
+        self, request: prompt_run_pb2.WatchPromptRunRequest, context: Context
+    ) -> AsyncIterator[prompt_run_pb2.PromptRunUpdate]:
+        """Stream how a run goes on."""
+        return self._watches.run(request)
+
+    def StreamResults(
+        self, request: prompt_run_pb2.StreamResultsRequest, context: Context
+    ) -> AsyncIterator[prompt_run_pb2.ResultUpdate]:
+        """Stream results in the order they were written."""
+        return self._watches.results(request)
+
+    def _filled(
+        self, request: prompt_run_pb2.ExecutePromptRunRequest
+    ) -> prompt_run_pb2.ExecutePromptRunRequest:
+        defaults = self._defaults
+        return filled_in(request, model=defaults.processing_model, reuse=defaults.reuse_llm_calls)
+
+
+def _run_filter(request: prompt_run_pb2.ListPromptRunsRequest) -> RunFilter:
+    status = request.HasField("status")
+    return RunFilter(
+        status=RUN_STATUS.member(request.status, "status") if status else None,
+        index_id=request.index_id or None,
+        video_id=request.video_id or None,
+        prompt_id=request.prompt_id or None,
+    )
+
+
+def _call_filter(request: prompt_run_pb2.ListLlmCallsRequest) -> CallFilter:
+    status = request.HasField("status")
+    return CallFilter(
+        video_id=request.video_id or None,
+        segment_id=request.segment_id or None,
+        status=CALL_STATUS.member(request.status, "status") if status else None,
+    )
+
+
+def _page(failures: list[VideoFailures], part: Slice | None) -> Page[VideoFailures]:
+    """The media items of one page of a manifest, or all of them."""
+    if part is None:
+        return Page(items=tuple(failures))
+    after = "" if part.after is None else str(part.after[0])
+    following = [one for one in failures if one.video_id > after]
+    items = tuple(following[: part.limit])
+    return Page(items=items, after=(items[-1].video_id,) if len(following) > len(items) else None)
+
+
+def _failed_segments(
+    c: Connection, run_id: str, failures: VideoFailures, room: int
+) -> tuple[SegmentRun, ...]:
+    if room <= 0:
+        return ()
+    part = Slice(limit=min(room, failures.failed_segments))
+    return manifest.failed(c, run_id, failures.video_id, part).items

@@ -1,0 +1,117 @@
+"""Server-sent events: the watches for REST callers, framed by the server itself."""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import TypeVar
+
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.message import Message
+
+from promptreel.v2 import event_pb2, prompt_run_pb2, rest_pb2
+from promptreel_server.errors import Invalid, PromptreelError
+from promptreel_server.services.call import current_call
+from promptreel_server.services.rendering import render
+
+Update = TypeVar("Update")
+
+CONTENT_TYPE = "text/event-stream"
+STREAM_ERROR = "processing.stream_error"
+
+
+def frame(event: str, message: Message, sequence: int) -> HttpBody:
+    """Frame one message: `id:` is where to resume, `data:` its JSON on one line."""
+    data = f"id: {sequence}\nevent: {event}\ndata: ".encode() + render(message) + b"\n\n"
+    return HttpBody(content_type=CONTENT_TYPE, data=data)
+
+
+def comment(text: str) -> HttpBody:
+    """Frame a comment line, which keeps a quiet stream open and says nothing."""
+    return HttpBody(content_type=CONTENT_TYPE, data=f": {text}\n\n".encode())
+
+
+def resume_after(asked: int | None) -> int | None:
+    """Where a stream resumes: the header `Last-Event-ID`, else what the query says.
+
+    Raises:
+        Invalid: the header is no sequence.
+    """
+    header = current_call().last_event_id
+    if not header:
+        return asked
+    if not header.isdigit():
+        raise Invalid.field("Last-Event-ID", "the id of an event seen before")
+    return int(header)
+
+
+def watch_request(
+    request: rest_pb2.WatchPromptRunEventsRequest,
+) -> prompt_run_pb2.WatchPromptRunRequest:
+    """What the typed watch is asked for a REST caller."""
+    asked = request.after_sequence if request.HasField("after_sequence") else None
+    return prompt_run_pb2.WatchPromptRunRequest(
+        run_id=request.run_id, after_sequence=resume_after(asked)
+    )
+
+
+def events_request(request: rest_pb2.StreamEventsRequest) -> event_pb2.WatchEventsRequest:
+    """What the typed stream of events is asked for a REST caller; lists may be comma-separated."""
+    asked = request.after_sequence if request.HasField("after_sequence") else None
+    return event_pb2.WatchEventsRequest(
+        run_id=request.run_id or None,
+        index_id=request.index_id or None,
+        video_ids=_split(request.video_ids),
+        event_types=_split(request.event_types),
+        after_sequence=resume_after(asked),
+    )
+
+
+def _split(values: Iterable[str]) -> list[str]:
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+async def run_frames(
+    updates: AsyncIterator[prompt_run_pb2.PromptRunUpdate],
+) -> AsyncIterator[HttpBody]:
+    """Frame a watch over one run."""
+    async for update in _told(updates):
+        if isinstance(update, HttpBody):
+            yield update
+        elif update.HasField("snapshot"):
+            yield frame("prompt_run.snapshot", update.snapshot, update.sequence)
+        elif update.HasField("event"):
+            yield frame(update.event.event_type, update.event, update.sequence)
+        elif update.HasField("end"):
+            yield frame("end", update.end, update.sequence)
+        else:
+            yield comment("heartbeat")
+
+
+async def event_frames(
+    updates: AsyncIterator[event_pb2.EventUpdate],
+) -> AsyncIterator[HttpBody]:
+    """Frame a stream of events; opens with a comment, so that headers go out at once."""
+    async for update in _told(updates):
+        if isinstance(update, HttpBody):
+            yield update
+        elif update.HasField("event"):
+            yield frame(update.event.event_type, update.event, update.sequence)
+        elif update.HasField("error"):
+            yield frame(STREAM_ERROR, update.error, update.sequence)
+        else:
+            yield comment("heartbeat")
+
+
+async def _told(updates: AsyncIterator[Update]) -> AsyncIterator[Update | HttpBody]:
+    """Pass updates on; once the stream has begun an error can only be told as an event."""
+    begun = False
+    try:
+        async for update in updates:
+            if not begun:
+                begun = True
+                yield comment("open")
+            yield update
+    except PromptreelError as error:
+        if not begun:
+            raise
+        yield frame(
+            STREAM_ERROR, event_pb2.StreamError(code=error.reason, message=error.message), 0
+        )
