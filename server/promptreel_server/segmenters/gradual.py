@@ -19,10 +19,10 @@ LENGTHS = (3, 4, 5, 7, 9, 11, 13, 16, 19, 23, 27, 31)
 LONGEST_SECONDS = 3.2
 BETWEEN = 6
 """How many of the glances between the ends are checked."""
-LEAST_SCORE = 0.45
+LEAST_SCORE = 0.42
 """How much further apart the ends must be than the footage drifts in the same time, after what
 they don't explain is taken off."""
-LENGTH_COST = 0.012
+LENGTH_COST = 0.01
 """What each glance of length takes off: of windows that explain the same, the tight one is it."""
 
 

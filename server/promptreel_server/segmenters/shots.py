@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from promptreel_server.segmenters.footage import Footage, Vectors, footage, likeness
 from promptreel_server.segmenters.gradual import gradual_changes
-from promptreel_server.segmenters.sudden import sudden_changes
+from promptreel_server.segmenters.sudden import Change, sudden_changes
 
 CORE_SECONDS = 10.0
 """Boundaries are decided for as much footage at a time …"""
@@ -28,6 +28,8 @@ UNFADED = 0.25
 """Frames with this part of the energy there can still be compared."""
 FLASH_SECONDS = 0.3
 """A blank stretch as short belongs to the shot that follows."""
+BESIDE_SECONDS = 0.2
+"""A cut this close to a boundary at a blank stretch is part of the same edit."""
 JITTER_SECONDS = 0.08
 """Two boundaries closer than this, and than three frames, are one."""
 
@@ -92,7 +94,7 @@ class ShotFinder:
 def boundaries(held: Footage) -> list[int]:
     """Find the frames of some footage at which a new shot begins, ascending."""
     sudden = sudden_changes(held)
-    found = [change.index for change in sudden.changes if change.cut]
+    found: list[int] = []
     walls = {0, len(held)} | {change.index for change in sudden.changes}
     stray = sudden.stray.copy()
     for blank in _blanks(held):
@@ -101,6 +103,10 @@ def boundaries(held: Footage) -> list[int]:
         else:
             walls |= {blank.start, blank.end}
             found += _around(held, blank)
+    cuts = [
+        change.index for change in sudden.changes if change.cut and not _beside(held, change, found)
+    ]
+    found += cuts
     for start, end in pairwise(sorted(walls)):
         kept = ~stray[start:end]
         if kept.sum() > 1 and not held.blank[start]:
@@ -130,6 +136,12 @@ def _around(held: Footage, blank: _Blank) -> list[int]:
     if len(ends) < 2:
         return []
     return [blank.start if blank.seconds <= FLASH_SECONDS else blank.end]
+
+
+def _beside(held: Footage, change: Change, blanks: list[int]) -> bool:
+    """Whether a change belongs to the boundary that a blank stretch close by makes."""
+    when = held.seconds[change.index]
+    return any(abs(held.seconds[index] - when) < BESIDE_SECONDS for index in blanks)
 
 
 def _is_blip(held: Footage, blank: _Blank) -> bool:
