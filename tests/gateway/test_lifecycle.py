@@ -23,6 +23,7 @@ from promptreel.v2.run_pb2 import PromptRun
 from promptreel_server import errors
 from promptreel_server.gateway import Gateway, find_envoy, gateway
 
+ROOT = Path(__file__).parents[2]
 PARENT = """
 import asyncio, sys
 from pathlib import Path
@@ -161,7 +162,7 @@ def test_a_killed_envoy_is_back_on_its_port_within_a_second(
 
 def test_envoy_dies_with_a_server_killed_without_warning(stand_in: StandIn, tmp_path: Path) -> None:
     words = [sys.executable, "-c", PARENT, str(stand_in.port), str(tmp_path)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
         assert parent.stdout
         _, pid = map(int, parent.stdout.readline().split())
         envoy = psutil.Process(pid)
