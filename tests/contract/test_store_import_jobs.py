@@ -51,7 +51,7 @@ async def test_a_job_moves_on(database: Database) -> None:
     await _keep(database, job)
     moved = replace(job, status=ImportStatus.IMPORTING, started_at=NOW, bytes_transferred=12)
 
-    saved = await database.write(lambda tx: import_jobs.save(tx, moved))
+    saved = await database.write(lambda tx: import_jobs.put(tx, moved))
 
     assert saved == moved
 
@@ -62,10 +62,10 @@ async def test_a_job_that_was_cancelled_is_not_brought_back_by_late_news(
     job = _job()
     await _keep(database, job)
     cancelled = replace(job, status=ImportStatus.CANCELLED, completed_at=NOW)
-    await database.write(lambda tx: import_jobs.save(tx, cancelled))
+    await database.write(lambda tx: import_jobs.put(tx, cancelled))
 
     late = replace(job, status=ImportStatus.COMPLETED, video_id="vid_1")
-    saved = await database.write(lambda tx: import_jobs.save(tx, late))
+    saved = await database.write(lambda tx: import_jobs.put(tx, late))
 
     assert saved == cancelled
 

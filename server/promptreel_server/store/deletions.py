@@ -62,6 +62,20 @@ def fetch(connection: Connection, owner_id: str, subject_id: str) -> Deletion:
     return found
 
 
+def of_video(connection: Connection, owner_id: str, video_id: str) -> Deletion:
+    """Answer the deletion of a media item, its own or that of the index it is in.
+
+    Raises:
+        NotFound: the owner never asked to delete this.
+    """
+    found = _find(connection, owner_id, video_id)
+    if found is not None:
+        return found
+    item = media.fetch(connection, owner_id, video_id)
+    subject = item.index_id if item.deletion_id and item.index_id else video_id
+    return fetch(connection, owner_id, subject)
+
+
 def unfinished(connection: Connection) -> list[Deletion]:
     """Answer the deletions of all owners that have not ended, oldest first."""
     statement = (

@@ -20,16 +20,17 @@ def insert_job(tx: Transaction, job: ImportJob) -> None:
     tx.execute(insert(import_jobs).values(**_values(job)))
 
 
-def save(tx: Transaction, job: ImportJob) -> ImportJob:
-    """Write how a job stands now; one that has ended meanwhile stays as it is.
+def put(tx: Transaction, job: ImportJob) -> ImportJob:
+    """Write how a job stands now, a new one too; one that has ended meanwhile stays as it is.
 
     Answers the job as it is stored afterwards.
     """
-    tx.execute(
-        update(import_jobs)
-        .where(import_jobs.c.job_id == job.job_id, import_jobs.c.status.in_(_OPEN))
-        .values(**_values(job))
-    )
+    here = import_jobs.c.job_id == job.job_id
+    status = tx.execute(select(import_jobs.c.status).where(here)).scalar()
+    if status is None:
+        insert_job(tx, job)
+    elif status in _OPEN:
+        tx.execute(update(import_jobs).where(here).values(**_values(job)))
     return fetch(tx.connection, job.owner_id, job.job_id)
 
 

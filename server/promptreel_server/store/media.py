@@ -90,12 +90,19 @@ def fetch_many(connection: Connection, owner_id: str, video_ids: Sequence[str]) 
     Raises:
         NotFound: names the first one that the owner does not have.
     """
+    found = fetch_known(connection, owner_id, video_ids)
+    known = {item.video_id for item in found}
+    for video_id in video_ids:
+        if video_id not in known:
+            raise unknown(video_id)
+    return found
+
+
+def fetch_known(connection: Connection, owner_id: str, video_ids: Sequence[str]) -> list[MediaItem]:
+    """Answer the media items that the owner has, in the order asked for, each once."""
     statement = select(media).where(media.c.video_id.in_(video_ids), media.c.owner_id == owner_id)
     found = {row.video_id: _item(row) for row in connection.execute(statement)}
-    for video_id in video_ids:
-        if video_id not in found:
-            raise unknown(video_id)
-    return [found[video_id] for video_id in dict.fromkeys(video_ids)]
+    return [found[video_id] for video_id in dict.fromkeys(video_ids) if video_id in found]
 
 
 def of_index(

@@ -113,8 +113,13 @@ def fetch_segment(connection: Connection, segment_id: str) -> Segment:
         select(segments).where(segments.c.segment_id == segment_id)
     ).one_or_none()
     if row is None:
-        raise NotFound(f"There is no segment {segment_id}.", details={"segment_id": segment_id})
+        raise unknown_segment(segment_id)
     return segment_of(row)
+
+
+def unknown_segment(segment_id: str) -> NotFound:
+    """Make the error that names a segment which is not there."""
+    return NotFound(f"There is no segment {segment_id}.", details={"segment_id": segment_id})
 
 
 def mark_thumbnails(tx: Transaction, segment_ids: Sequence[str]) -> None:

@@ -30,9 +30,13 @@ class Standing:
     segments: tuple[SegmentRun, ...] = ()
 
 
+Standings = Mapping[str, Sequence[Standing]]
+"""Media id → how it stands in its newest runs."""
+
+
 def of_media(
     connection: Connection, video_ids: Sequence[str], *, with_segments: bool = False
-) -> Mapping[str, list[Standing]]:
+) -> Standings:
     """Answer how each media item stands in its newest runs, newest first."""
     found: defaultdict[str, list[Standing]] = defaultdict(list)
     for run_id, video_id, prompt_id in connection.execute(_newest(video_ids)):

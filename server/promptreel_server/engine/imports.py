@@ -1,0 +1,263 @@
+"""Imports: bytes become media items, from an upload or from a file below a media root."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from promptreel_server.errors import Conflict, Invalid, TooLarge, UnsupportedMedia
+from promptreel_server.media.blobs import BlobStore, BlobWriter, Sealed
+from promptreel_server.model.event import EventType
+from promptreel_server.model.ids import JOB, VIDEO, new_id
+from promptreel_server.model.import_job import ImportJob, ImportStatus, SourceKind
+from promptreel_server.model.media import MediaFacts, MediaItem, MediaStatus
+from promptreel_server.store import feed, import_jobs, indexes, media
+from promptreel_server.store.database import Database
+from promptreel_server.store.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+LONGEST_TITLE = 255
+_LONGEST_FILE_NAME = 255
+_FILE_ID = "file_0"
+"""A job has one file, so its id need only tell it from those that may come beside it."""
+
+Probe = Callable[[Path], Awaitable[MediaFacts]]
+"""Finds out what a file holds; raises UnsupportedMedia where it can't be decoded."""
+
+Remember = Callable[[Transaction, ImportJob], None]
+"""Called in the transaction that ends a job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportLimits:
+    """How much may come in."""
+
+    most_bytes: int
+    """Of one media item."""
+    quota_bytes: int
+    """Of all media of one owner; the same bytes count once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """What bytes are to become."""
+
+    owner_id: str
+    title: str
+    index_id: str | None
+    file_name: str
+    """What it was called where it comes from: shown, never trusted."""
+
+
+class Imports:
+    """Makes media items of bytes: probed, kept once, told in the feed, or refused without trace."""
+
+    def __init__(
+        self, database: Database, blobs: BlobStore, probe: Probe, limits: ImportLimits
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._probe = probe
+        self._limits = limits
+
+    def check(self, connection: Connection, upload: Upload) -> None:
+        """Refuse what can't become a media item, whatever its bytes.
+
+        Raises:
+            Invalid: the title is empty or too long.
+            NotFound, BeingDeleted: the index can't take it.
+        """
+        if not upload.title.strip() or len(upload.title) > LONGEST_TITLE:
+            raise Invalid.field("title", f"must have 1 to {LONGEST_TITLE} characters")
+        if upload.index_id is not None:
+            indexes.fetch_open(connection, upload.owner_id, upload.index_id)
+
+    def new_job(self, upload: Upload, kind: SourceKind, uri: str | None = None) -> ImportJob:
+        """Make a job that has not begun."""
+        return ImportJob(
+            job_id=new_id(JOB),
+            owner_id=upload.owner_id,
+            status=ImportStatus.PENDING,
+            source_kind=kind,
+            file_id=_FILE_ID,
+            file_name=_bare_name(upload.file_name),
+            title=upload.title,
+            index_id=upload.index_id,
+            source_uri=uri,
+            created_at=self._database.clock(),
+        )
+
+    async def writer(self, owner_id: str) -> AbstractAsyncContextManager[BlobWriter]:
+        """Begin to take in bytes of an owner; leaving the block forgets what was not kept.
+
+        Raises:
+            TooLarge: the owner's quota is spent.
+        """
+        used = await self._database.read(lambda c: media.used_bytes(c, owner_id))
+        room = self._limits.quota_bytes - used
+        if room <= 0:
+            raise TooLarge(
+                f"Your media take {used} of {self._limits.quota_bytes} bytes; delete some first."
+            )
+        return self._blobs.writer(limit=min(self._limits.most_bytes, room))
+
+    async def finish(
+        self, job: ImportJob, writer: BlobWriter, remember: Remember | None = None
+    ) -> ImportJob:
+        """Make a media item of the bytes that have come, or end the job as failed.
+
+        Answers the job as it is stored. What can't be decoded leaves no media item and no bytes.
+
+        Raises:
+            Invalid: there are no bytes.
+            NotFound, BeingDeleted: the index went away meanwhile.
+        """
+        sealed = await writer.seal()
+        if not sealed.size:
+            raise Invalid.field("file", "no byte came; send the file's content")
+        begun = replace(job, bytes_transferred=sealed.size, total_bytes=sealed.size)
+        try:
+            facts = await self._probe(sealed.path)
+        except UnsupportedMedia as error:
+            return await self._end(begun, ImportStatus.FAILED, remember, error.message)
+        async with self._blobs.held(sealed.sha256):
+            await writer.keep()
+            try:
+                return await self._admit(begun, sealed, facts, remember)
+            finally:
+                await self._drop_unused(sealed.sha256)
+
+    async def fail(self, job: ImportJob, why: str) -> ImportJob:
+        """End a job as failed."""
+        return await self._end(job, ImportStatus.FAILED, None, why)
+
+    async def _admit(
+        self, job: ImportJob, sealed: Sealed, facts: MediaFacts, remember: Remember | None
+    ) -> ImportJob:
+        item = _media_item(job, sealed, facts)
+
+        def change(tx: Transaction) -> ImportJob:
+            if job.index_id is not None:
+                indexes.fetch_open(tx.connection, job.owner_id, job.index_id)
+            done = replace(
+                job,
+                status=ImportStatus.COMPLETED,
+                started_at=job.started_at or job.created_at,
+                completed_at=tx.now,
+                video_id=item.video_id,
+                duration_seconds=float(facts.duration),
+            )
+            saved = import_jobs.put(tx, done)
+            if saved.status is ImportStatus.COMPLETED:  # else it was cancelled meanwhile
+                media.insert_item(tx, replace(item, created_at=tx.now))
+                tell(tx, saved, EventType.IMPORT_COMPLETED)
+            if remember is not None:
+                remember(tx, saved)
+            return saved
+
+        return await self._database.write(change)
+
+    async def _end(
+        self, job: ImportJob, status: ImportStatus, remember: Remember | None, why: str
+    ) -> ImportJob:
+        def change(tx: Transaction) -> ImportJob:
+            ended = replace(
+                job,
+                status=status,
+                started_at=job.started_at or job.created_at,
+                completed_at=tx.now,
+                error_message=why,
+            )
+            saved = import_jobs.put(tx, ended)
+            if saved.status is status:
+                tell(tx, saved, EventType.IMPORT_FAILED)
+            if remember is not None:
+                remember(tx, saved)
+            return saved
+
+        return await self._database.write(change)
+
+    async def _drop_unused(self, sha256: str) -> None:
+        """Remove bytes that no media item stands on; they must be held."""
+        if not await self._database.read(lambda c: media.blob_uses(c, sha256)):
+            await self._blobs.remove(sha256)
+
+
+def tell(tx: Transaction, job: ImportJob, event_type: EventType) -> None:
+    """Tell the owner how a job stands."""
+    feed.append(
+        tx,
+        job.owner_id,
+        event_type,
+        video_id=job.video_id,
+        index_id=job.index_id,
+        payload={
+            "job_id": job.job_id,
+            "status": job.status.value,
+            "file_name": job.file_name,
+            "bytes_transferred": job.bytes_transferred,
+            "error_message": job.error_message,
+        },
+    )
+
+
+def retryable(job: ImportJob) -> ImportJob:
+    """Answer a job that can be tried again.
+
+    Raises:
+        Conflict: it is under way or complete, or its bytes are gone.
+    """
+    if not job.status.terminal or job.status is ImportStatus.COMPLETED:
+        raise Conflict(
+            f"Import job {job.job_id} is {job.status.value}; only a failed or cancelled one "
+            "can be tried again.",
+            details={"job_id": job.job_id, "status": job.status.value},
+        )
+    if job.source_kind is SourceKind.UPLOAD:
+        raise Conflict(
+            f"The bytes of upload {job.job_id} are gone; upload the file again.",
+            details={"job_id": job.job_id},
+        )
+    return job
+
+
+def _media_item(job: ImportJob, sealed: Sealed, facts: MediaFacts) -> MediaItem:
+    video_id = new_id(VIDEO)
+    return MediaItem(
+        video_id=video_id,
+        owner_id=job.owner_id,
+        index_id=job.index_id,
+        title=job.title,
+        source_uri=job.source_uri or f"promptreel://media/{video_id}",
+        status=MediaStatus.NOT_PROCESSED,
+        sha256=sealed.sha256,
+        size_bytes=sealed.size,
+        facts=facts,
+        created_at=job.created_at,
+    )
+
+
+def _bare_name(file_name: str) -> str:
+    """Keep the last part of a name, whichever slash its system uses, without control characters."""
+    last = file_name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c for c in last if c.isprintable())[-_LONGEST_FILE_NAME:] or "upload"
+
+
+async def sweep(database: Database, blobs: BlobStore) -> int:
+    """Remove what a crash left: half-written bytes, and bytes that no media item stands on.
+
+    Call it at start, before anything is taken in. Answers how many files were removed.
+    """
+    removed = await blobs.sweep_partial()
+    for sha256 in await asyncio.to_thread(lambda: list(blobs.stored())):
+        if not await database.read(lambda c: media.blob_uses(c, sha256)):  # noqa: B023
+            await blobs.remove(sha256)
+            removed += 1
+    if removed:
+        log.info("removed %d files that an earlier process left", removed)
+    return removed
