@@ -59,7 +59,8 @@ class Driver:
             try:
                 await self._go(claim, stop)
             except Stopped:
-                await self._end_stopped(claim)
+                if not self._means.stops.draining or claim.run.stop is not None:
+                    await self._end_stopped(claim)
             except OperationFailure as failure:
                 await self._unread(claim, failure)
             except PromptreelError as error:  # the model has become unavailable since

@@ -89,7 +89,8 @@ class Engine:
             watching.cancel()
 
     def drain(self) -> None:
-        """Begin no further unit; `run` ends when those in hand are done."""
+        """Begin nothing more; `run` ends when the calls in flight are answered."""
+        self._means.stops.drain()
         self._dispatcher.drain()
 
     async def _perform(self, unit: Unit) -> None:

@@ -16,7 +16,7 @@ LOOK_EVERY = 1.0
 
 
 class Stopped(Exception):
-    """The run was asked to stop while something was being done for it."""
+    """The run was asked to stop, or the server is stopping, while something was being done."""
 
 
 class Stops:
@@ -26,11 +26,15 @@ class Stops:
         self._database = database
         self._flags: dict[str, asyncio.Event] = {}
         self._users: Counter[str] = Counter()
+        self.draining = False
+        """Whether the server is stopping: what is left undone goes on at the next start."""
 
     @contextmanager
     def flag(self, run_id: str) -> Iterator[asyncio.Event]:
         """The flag of a run, for as long as something is done for it."""
         flag = self._flags.setdefault(run_id, asyncio.Event())
+        if self.draining:
+            flag.set()
         self._users[run_id] += 1
         try:
             yield flag
@@ -42,6 +46,12 @@ class Stops:
     def stop(self, run_id: str) -> None:
         """Set the flag of a run that is driven here; nothing where it is not."""
         if (flag := self._flags.get(run_id)) is not None:
+            flag.set()
+
+    def drain(self) -> None:
+        """Set every flag, and those to come: the server is stopping."""
+        self.draining = True
+        for flag in self._flags.values():
             flag.set()
 
     async def watch(self) -> None:

@@ -1,0 +1,168 @@
+"""An engine over a real store with everything slow left out: canned models, drawn media facts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from promptreel_server.engine.acceptance import Order
+from promptreel_server.engine.attempts import AttemptPolicy
+from promptreel_server.engine.engine import Engine
+from promptreel_server.engine.lanes import LaneLimits, Lanes
+from promptreel_server.engine.local import LocalDispatcher
+from promptreel_server.engine.means import Bounds, Means, Picture
+from promptreel_server.engine.stops import Stops
+from promptreel_server.extractors.canned import CannedExtractor, CannedScript
+from promptreel_server.extractors.extractor import Extractor
+from promptreel_server.model.ids import PROMPT, new_id
+from promptreel_server.model.media import MediaFacts, MediaItem
+from promptreel_server.model.prompt import Prompt, SemanticIndexing, VideoLevel
+from promptreel_server.model.run import Run, RunSettings
+from promptreel_server.model.segment import SegmentationMode
+from promptreel_server.model.target import Target, TargetType
+from promptreel_server.store import media, prompts, runs
+from promptreel_server.store.database import Database
+from tests.media_items import FACTS, media_item
+
+OWNER = "owner"
+SCHEMA = {
+    "type": "object",
+    "properties": {"summary": {"type": "string"}, "people": {"type": "integer"}},
+    "required": ["summary"],
+}
+
+
+class NoPictures:
+    """Pictures of media that have none to show."""
+
+    async def representative(
+        self, path: Path, facts: MediaFacts, start: float, end: float, count: int
+    ) -> list[Picture]:
+        return [Picture(at=start, frame=np.zeros((8, 8, 3), dtype=np.uint8))]
+
+    async def keep_thumbnail(self, video_id: str, segment_id: str, picture: Picture) -> None:
+        return None
+
+
+class Somewhere:
+    """Bytes that nobody reads."""
+
+    def path(self, sha256: str) -> Path:
+        return Path("/nowhere") / sha256
+
+
+@dataclass
+class Canned:
+    """A factory whose every model is one canned extractor; its script can be changed."""
+
+    script: CannedScript = field(default_factory=CannedScript)
+    made: dict[str, Extractor] = field(default_factory=dict)
+
+    def known_models(self) -> tuple[str, ...]:
+        return ("canned",)
+
+    def extractor(self, processing_model: str) -> Extractor:
+        if processing_model not in self.made:
+            self.made[processing_model] = CannedExtractor(self.script, model=processing_model)
+        return self.made[processing_model]
+
+    def change(self, script: CannedScript) -> None:
+        self.script = script
+        self.made.clear()
+
+
+@dataclass
+class Rig:
+    """An engine that runs, and what a test needs to order from it."""
+
+    database: Database
+    engine: Engine
+    canned: Canned
+    means: Means
+
+    async def prompt(self, *, video_level: bool = False) -> Prompt:
+        made = Prompt(
+            prompt_id=new_id(PROMPT),
+            owner_id=OWNER,
+            name="Scenes",
+            description="",
+            prompt_text="Say what happens in the scene.",
+            json_schema=SCHEMA,
+            video_level=VideoLevel(instructions_text="Sum it up.", json_schema=SCHEMA)
+            if video_level
+            else None,
+            semantic_indexing=SemanticIndexing(),
+            is_active=True,
+            created_at=datetime.now(UTC),
+        )
+        await self.database.write(lambda tx: prompts.insert_prompt(tx, made))
+        return made
+
+    async def add(self, *, seconds: int) -> MediaItem:
+        """Put a silent video of a length into the store."""
+        facts = replace(FACTS, start=Fraction(0), duration=Fraction(seconds), audio_stream=None)
+        made = media_item(OWNER, facts=facts)
+        await self.database.write(lambda tx: media.insert_item(tx, made))
+        return made
+
+    async def execute(
+        self, prompt: Prompt, items: Sequence[MediaItem], *, seconds: int = 10
+    ) -> Run:
+        """Order a run of `fixed` segments over these media items and set it going."""
+        order = Order(
+            owner_id=OWNER,
+            ordered_by="key_test",
+            prompt_id=prompt.prompt_id,
+            target=Target(type=TargetType.VIDEOS, video_ids=tuple(item.video_id for item in items)),
+            settings=RunSettings(
+                video_segmentation=SegmentationMode.FIXED,
+                video_segment_duration=seconds,
+                processing_model="canned",
+                enable_transcription=False,
+                enable_image_embedding=False,
+            ),
+        )
+        run = await self.database.write(lambda tx: self.engine.accept(tx, order))
+        await self.engine.begin(run.run_id)
+        return run
+
+    async def run(self, run_id: str) -> Run:
+        return await self.database.read(lambda c: runs.fetch(c, OWNER, run_id))
+
+    async def ended(self, run_id: str) -> Run:
+        """Wait until a run has ended."""
+        with self.database.news.listen(OWNER) as listener:
+            async with asyncio.timeout(30):
+                while not (run := await self.run(run_id)).status.terminal:
+                    await listener.wait(1.0)
+        return run
+
+
+@asynccontextmanager
+async def rig(database: Database, script: CannedScript | None = None) -> AsyncIterator[Rig]:
+    """Run an engine over a database for the length of the block."""
+    canned = Canned(script or CannedScript())
+    means = Means(
+        database=database,
+        blobs=Somewhere(),
+        pictures=NoPictures(),
+        extractors=canned,
+        transcriber=None,
+        embedder=None,
+        lanes=Lanes(LaneLimits()),
+        stops=Stops(database),
+        policy=AttemptPolicy(shortest_pause=0.01, longest_pause=0.05),
+        bounds=Bounds(),
+    )
+    engine = Engine(means, LocalDispatcher())
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(engine.run())
+        try:
+            yield Rig(database=database, engine=engine, canned=canned, means=means)
+        finally:
+            engine.drain()
