@@ -7,18 +7,20 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
-
-import numpy as np
+from typing import NoReturn
 
 from promptreel_server.engine.acceptance import Order
 from promptreel_server.engine.attempts import AttemptPolicy
 from promptreel_server.engine.engine import Engine
 from promptreel_server.engine.lanes import LaneLimits, Lanes
 from promptreel_server.engine.local import LocalDispatcher
-from promptreel_server.engine.means import Bounds, Means, Picture
+from promptreel_server.engine.means import Bounds, Lazy, Means
 from promptreel_server.engine.stops import Stops
+from promptreel_server.errors import Unavailable
 from promptreel_server.extractors.canned import CannedExtractor, CannedScript
 from promptreel_server.extractors.extractor import Extractor
+from promptreel_server.media.stills import Still
+from promptreel_server.media.thumbnails import Thumbnails
 from promptreel_server.model.ids import PROMPT, new_id
 from promptreel_server.model.media import MediaFacts, MediaItem
 from promptreel_server.model.prompt import Prompt, SemanticIndexing, VideoLevel
@@ -40,13 +42,10 @@ SCHEMA = {
 class NoPictures:
     """Pictures of media that have none to show."""
 
-    async def representative(
+    async def representative_frames(
         self, path: Path, facts: MediaFacts, start: float, end: float, count: int
-    ) -> list[Picture]:
-        return [Picture(at=start, frame=np.zeros((8, 8, 3), dtype=np.uint8))]
-
-    async def keep_thumbnail(self, video_id: str, segment_id: str, picture: Picture) -> None:
-        return None
+    ) -> list[Still]:
+        return []
 
 
 class Somewhere:
@@ -143,6 +142,10 @@ class Rig:
         return run
 
 
+def _none() -> NoReturn:
+    raise Unavailable("There is no such model here.")
+
+
 @asynccontextmanager
 async def rig(database: Database, script: CannedScript | None = None) -> AsyncIterator[Rig]:
     """Run an engine over a database for the length of the block."""
@@ -151,9 +154,10 @@ async def rig(database: Database, script: CannedScript | None = None) -> AsyncIt
         database=database,
         blobs=Somewhere(),
         pictures=NoPictures(),
+        thumbnails=Thumbnails(Path("/nowhere")),
         extractors=canned,
-        transcriber=None,
-        embedder=None,
+        transcriber=Lazy(_none),
+        embedder=Lazy(_none),
         lanes=Lanes(LaneLimits()),
         stops=Stops(database),
         policy=AttemptPolicy(shortest_pause=0.01, longest_pause=0.05),

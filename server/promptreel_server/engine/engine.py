@@ -44,7 +44,19 @@ class Engine:
 
     def check(self, connection: Connection, order: Order) -> Checked:
         """Make the checks of `execute`; see `acceptance.check`."""
-        return acceptance.check(connection, order, self.extractor(order.settings.processing_model))
+        checked = acceptance.check(
+            connection, order, self.extractor(order.settings.processing_model)
+        )
+        self._check_models(checked)
+        return checked
+
+    def _check_models(self, checked: Checked) -> None:
+        """Refuse now what would fail in the middle of the run for want of a model."""
+        settings = checked.order.settings
+        if settings.enable_transcription and any(item.facts.has_audio for item in checked.media):
+            self._means.transcriber.get()
+        if settings.enable_image_embedding and any(item.facts.has_video for item in checked.media):
+            self._means.embedder.get()
 
     def estimate(self, connection: Connection, order: Order) -> dict[str, Any]:
         """Make the checks of `execute` and answer what the run would take."""

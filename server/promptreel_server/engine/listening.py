@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from promptreel_server.engine.means import Means
 from promptreel_server.engine.progress import Progress
 from promptreel_server.engine.turns import Turns
-from promptreel_server.errors import FailureCode, ModelFailure, OperationFailure
+from promptreel_server.errors import FailureCode, ModelFailure, OperationFailure, Unavailable
 from promptreel_server.model.media import MediaItem
 from promptreel_server.model.run import RunMedia
 from promptreel_server.model.segment import Transcript
@@ -33,14 +33,10 @@ class Listener:
 
     async def hear(self, held: RunMedia, item: MediaItem) -> Heard:
         """Answer the stored transcript, or make and store it; a failure is an answer too."""
-        transcriber = self._means.transcriber
-        if transcriber is None:
-            return Heard(
-                failure=ModelFailure(
-                    FailureCode.MODEL_UNAVAILABLE,
-                    "Speech recognition is not installed; pip install 'promptreel[local]'.",
-                )
-            )
+        try:
+            transcriber = self._means.transcriber.get()
+        except Unavailable as error:
+            return Heard(failure=ModelFailure(FailureCode.MODEL_UNAVAILABLE, error.message))
         kind = f"transcript:{transcriber.model}"
         async with self._turns.turn(f"{item.video_id}:{kind}"):
             stored = await self._means.database.read(lambda c: signals.find(c, item.video_id, kind))

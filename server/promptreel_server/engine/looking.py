@@ -4,9 +4,11 @@ import asyncio
 
 import numpy as np
 
-from promptreel_server.engine.means import Means, Picture
+from promptreel_server.engine.means import Means
 from promptreel_server.engine.turns import Turns
-from promptreel_server.errors import FailureCode, MediaUnreadable, ModelFailure
+from promptreel_server.errors import FailureCode, MediaUnreadable, ModelFailure, Unavailable
+from promptreel_server.media.jpeg import jpeg
+from promptreel_server.media.stills import Still
 from promptreel_server.model.media import MediaItem
 from promptreel_server.model.segment import Segment
 from promptreel_server.store import embeddings, segmentations
@@ -28,12 +30,10 @@ class Looker:
         Raises:
             OperationFailure: the frames can't be decoded or embedded.
         """
-        embedder = self._means.embedder
-        if embedder is None:
-            raise ModelFailure(
-                FailureCode.MODEL_UNAVAILABLE,
-                "Image embedding is not installed; pip install 'promptreel[local]'.",
-            )
+        try:
+            embedder = self._means.embedder.get()
+        except Unavailable as error:
+            raise ModelFailure(FailureCode.MODEL_UNAVAILABLE, error.message) from error
         async with self._turns.turn(segment.segment_id):
             database = self._means.database
             known = await database.read(
@@ -41,16 +41,16 @@ class Looker:
             )
             if known:
                 return
-            pictures = await self._pictures(item, segment)
-            vectors = await embedder.embed([picture.frame for picture in pictures])
+            stills = await self._stills(item, segment)
+            vectors = await embedder.embed([still.pixels for still in stills])
             frames = tuple(
                 FrameVector(
-                    at=picture.at,
+                    at=still.at,
                     vector=np.ascontiguousarray(found.vector, dtype="<f4").tobytes(),
                     dimension=len(found.vector),
                     labels=found.labels,
                 )
-                for picture, found in zip(pictures, vectors, strict=True)
+                for still, found in zip(stills, vectors, strict=True)
             )
             kept = SegmentVectors(
                 segment_id=segment.segment_id,
@@ -60,22 +60,25 @@ class Looker:
             )
             await database.write(lambda tx: _keep(tx, kept))
 
-    async def _pictures(self, item: MediaItem, segment: Segment) -> list[Picture]:
+    async def _stills(self, item: MediaItem, segment: Segment) -> list[Still]:
         async with self._places:
-            pictures = await self._means.pictures.representative(
+            stills = await self._means.pictures.representative_frames(
                 self._means.blobs.path(item.sha256),
                 item.facts,
                 float(segment.start),
                 float(segment.end),
                 self._means.bounds.frames_a_segment,
             )
-        if not pictures:
+        if not stills:
             raise MediaUnreadable(
                 f"No picture could be decoded between {float(segment.start):.3f} s "
                 f"and {float(segment.end):.3f} s."
             )
-        await self._means.pictures.keep_thumbnail(segment.video_id, segment.segment_id, pictures[0])
-        return pictures
+        await self._means.thumbnails.write(
+            self._means.thumbnails.thumbnail_path(segment.video_id, segment.segment_id),
+            await asyncio.to_thread(jpeg, stills[0].pixels),
+        )
+        return stills
 
 
 def _keep(tx: Transaction, kept: SegmentVectors) -> None:

@@ -1,18 +1,23 @@
 """What drives work with: everything that is chosen when the server is put together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from promptreel_server.embedders.embedder import Frame, ImageEmbedder
+from promptreel_server.embedders.embedder import ImageEmbedder
 from promptreel_server.engine.attempts import AttemptPolicy
 from promptreel_server.engine.lanes import Lanes
 from promptreel_server.engine.stops import Stops
 from promptreel_server.extractors.extractor import ExtractorFactory
+from promptreel_server.media.stills import Still
+from promptreel_server.media.thumbnails import Thumbnails
 from promptreel_server.model.media import MediaFacts
 from promptreel_server.segmenters import Limits
 from promptreel_server.store.database import Database
 from promptreel_server.transcribers.transcriber import Transcriber
+
+Made = TypeVar("Made")
 
 
 class Bytes(Protocol):
@@ -23,20 +28,12 @@ class Bytes(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A frame and its second on the container's clock."""
-
-    at: float
-    frame: Frame
-
-
 class Pictures(Protocol):
-    """Frames out of media, and thumbnails kept of them."""
+    """Frames out of media."""
 
-    async def representative(
+    async def representative_frames(
         self, path: Path, facts: MediaFacts, start: float, end: float, count: int
-    ) -> list[Picture]:
+    ) -> list[Still]:
         """Sharp frames of a stretch, not black; none where there is nothing to see.
 
         Raises:
@@ -44,9 +41,23 @@ class Pictures(Protocol):
         """
         ...
 
-    async def keep_thumbnail(self, video_id: str, segment_id: str, picture: Picture) -> None:
-        """Write the thumbnail of a segment."""
-        ...
+
+class Lazy(Generic[Made]):
+    """Something that is made when it is first asked for, and may turn out not to be had."""
+
+    def __init__(self, make: Callable[[], Made]) -> None:
+        self._make = make
+        self.made: Made | None = None
+
+    def get(self) -> Made:
+        """Answer it, the same one every time.
+
+        Raises:
+            Unavailable: an extra or weights are missing; the message names what gets them.
+        """
+        if self.made is None:
+            self.made = self._make()
+        return self.made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +78,10 @@ class Means:
     database: Database
     blobs: Bytes
     pictures: Pictures
+    thumbnails: Thumbnails
     extractors: ExtractorFactory
-    transcriber: Transcriber | None
-    """None where the extra for speech is not installed."""
-    embedder: ImageEmbedder | None
-    """None where the extra for embedding is not installed."""
+    transcriber: Lazy[Transcriber]
+    embedder: Lazy[ImageEmbedder]
     lanes: Lanes
     stops: Stops
     policy: AttemptPolicy = field(default_factory=AttemptPolicy)
