@@ -7,7 +7,7 @@ import grpc
 from sqlalchemy import Connection
 
 from promptreel.v2 import import_job_pb2, prompt_run_pb2, video_pb2, video_pb2_grpc
-from promptreel_server.engine.imports import Imports, Upload
+from promptreel_server.engine.imports import Upload
 from promptreel_server.engine.previews import Previews
 from promptreel_server.engine.uri_imports import UriImports
 from promptreel_server.errors import Invalid
@@ -40,7 +40,7 @@ class VideoService(video_pb2_grpc.VideoServiceServicer):
         *,
         database: Database,
         cursors: Cursors,
-        imports: Imports,
+        uploads: Uploads,
         from_uris: UriImports,
         previews: Previews,
         runs: RunLists,
@@ -53,7 +53,7 @@ class VideoService(video_pb2_grpc.VideoServiceServicer):
         self._runs = runs
         self._on_deletion = on_deletion
         self._segments = VideoSegments(database, cursors)
-        self._uploads = Uploads(database, imports)
+        self._uploads = uploads
 
     async def CreateVideo(
         self, request: video_pb2.CreateVideoRequest, context: Context
