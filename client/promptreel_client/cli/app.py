@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from promptreel_client.cli.exits import Exit
+from promptreel_client.cli.extensions import missing
 from promptreel_client.cli.failing import CommandFailed, say
 from promptreel_client.cli.lazy import LazyGroup
 
@@ -41,26 +42,27 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command that the arguments name (None: those of the process), then exit."""
     try:
         app(args=arguments, prog_name="promptreel")
-    except CommandFailed as error:
-        say(f"promptreel: {error}")
-        sys.exit(error.exit_code)
     except BrokenPipeError:
         # Whoever read stdout has enough, as `| head` does: nothing more can be written to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.ERROR)
     except Exception as error:
-        sentence = _sentence(error)
-        if sentence is None:
+        failed = _failed(error)
+        if failed is None:
             raise
-        say(f"promptreel: {sentence}")
-        sys.exit(Exit.ERROR)
+        say(f"promptreel: {failed}")
+        sys.exit(failed.exit_code)
 
 
-def _sentence(error: Exception) -> str | None:
-    """Say in one sentence what the client refused or was refused; None for any other error."""
-    from promptreel_client.errors import PromptreelError  # loads gRPC: only once something failed
+def _failed(error: Exception) -> CommandFailed | None:
+    """Answer what to tell the caller; None for what nobody foresaw, which is shown whole."""
+    if isinstance(error, CommandFailed):
+        return error
+    if isinstance(error, ModuleNotFoundError):
+        return missing(error)
+    from promptreel_client.errors import PromptreelError  # only once something failed
 
     if not isinstance(error, PromptreelError):
         return None
-    request_id = getattr(error, "request_id", None)
-    return f"{error} (request {request_id})" if request_id else str(error)
+    request = f" (request {error.request_id})" if error.request_id else ""
+    return CommandFailed(f"{error.message}{request}")

@@ -16,15 +16,18 @@ _INSTALL = "install it with: pip install 'promptreel[server]'"
 def load_extension(name: str) -> Any:
     """Load the Typer app or function registered under a name.
 
-    Raises CommandFailed, naming what to install, where it or something it needs is missing.
+    Raises CommandFailed where nothing is, and ModuleNotFoundError where it needs what is missing.
     """
     from importlib.metadata import entry_points  # slow to load: only for these commands
 
     for point in entry_points(group=GROUP, name=name):
-        try:
-            return point.load()
-        except ModuleNotFoundError as error:
-            raise CommandFailed(
-                f"`promptreel {name}` needs {error.name}, which is not installed; {_INSTALL}"
-            ) from error
+        return point.load()
     raise CommandFailed(f"`promptreel {name}` is part of the server; {_INSTALL}")
+
+
+def missing(error: ModuleNotFoundError) -> CommandFailed | None:
+    """Say what to install for a module that is missing; None for one of ours, which is a bug."""
+    top = (error.name or "promptreel").partition(".")[0]
+    if top.startswith("promptreel"):
+        return None
+    return CommandFailed(f"this needs {top}, which is not installed; {_INSTALL}")

@@ -33,9 +33,11 @@ def retry(
     session: Session,
     run_id: Run,
     video_id: Annotated[
-        str | None, typer.Argument(metavar="[VIDEO", help="With SEGMENT: retry this one alone.")
+        str | None, typer.Argument(metavar="VIDEO", help="With SEGMENT: retry this one alone.")
     ] = None,
-    segment_id: Annotated[str | None, typer.Argument(metavar="SEGMENT]")] = None,
+    segment_id: Annotated[
+        str | None, typer.Argument(metavar="SEGMENT", help="The segment.")
+    ] = None,
     code: Annotated[
         list[str] | None,
         typer.Option(metavar="CODE", help="Only what failed with this code; repeatable."),

@@ -5,7 +5,7 @@ from typing import Any
 
 from typer import Typer
 from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command
+from typer.main import get_group
 
 from promptreel_client.cli.contents import CONTENTS
 from promptreel_client.cli.extensions import load_extension
@@ -36,15 +36,14 @@ def _load(name: str) -> Any:
     else:
         module, _, attribute = entry.place.partition(":")
         brought = getattr(import_module(f"promptreel_client.cli.{module}"), attribute)
-    return get_command(as_typer(name, brought, entry.help))
+    return as_command(name, brought, entry.help)
 
 
-def as_typer(name: str, brought: Any, sentence: str) -> Typer:
-    """Wrap a plain function as a command of that name; leave a Typer as it is."""
+def as_command(name: str, brought: Any, sentence: str) -> Any:
+    """Make a command of that name out of a Typer app or a function, with plain help."""
+    holder = Typer(add_completion=False, rich_markup_mode=None)
     if isinstance(brought, Typer):
-        if not brought.info.name:
-            brought.info.name = name
-        return brought
-    app = Typer(add_completion=False)
-    app.command(name, help=brought.__doc__ or sentence)(brought)
-    return app
+        holder.add_typer(brought, name=name)
+    else:
+        holder.command(name, help=brought.__doc__ or sentence)(brought)
+    return get_group(holder).commands[name]

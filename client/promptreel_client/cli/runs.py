@@ -14,7 +14,7 @@ from promptreel_client.model.runs import PromptRun
 def runs(
     session: Session,
     run_id: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Show this run; without it, list them.")
+        str | None, typer.Argument(metavar="RUN", help="Show this run; without it, list them.")
     ] = None,
     index: Annotated[
         str | None, typer.Option(metavar="INDEX", help="Only those over this index.")

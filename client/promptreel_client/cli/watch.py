@@ -1,6 +1,5 @@
 """`promptreel watch`: a run as it happens, as bars, lines or JSON."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -36,7 +35,7 @@ def follow(session: Session, run_id: str, *, after: int = 0) -> Exit:
     Raises CommandFailed where the caller stops watching; the run goes on.
     """
     try:
-        status = _shown(session)(session, run_id, after)
+        status = watched(session, run_id, after=after)
     except KeyboardInterrupt as stop:
         raise CommandFailed(
             f"you stopped watching; run {run_id} goes on: promptreel watch {run_id},"
@@ -46,10 +45,13 @@ def follow(session: Session, run_id: str, *, after: int = 0) -> Exit:
     return exit_for(status)
 
 
-def _shown(session: Session) -> Callable[[Session, str, int], str]:
+def watched(session: Session, run_id: str, *, after: int = 0) -> str:
+    """Show a run until it ends, in the form that suits stdout, and answer its status."""
     if session.as_json:
-        return _as_json
-    return _as_bars if session.console.is_terminal else _as_lines
+        return _as_json(session, run_id, after)
+    if session.console.is_terminal:
+        return _as_bars(session, run_id, after)
+    return _as_lines(session, run_id, after)
 
 
 def _as_json(session: Session, run_id: str, after: int) -> str:
