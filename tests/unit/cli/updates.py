@@ -11,11 +11,11 @@ from promptreel_client.model.words import RunStatus, SegmentationMode, WatchEndR
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
-_COUNTS = {
+_COUNTS: dict[str, Any] = {
     f"{stand}_{kind}s": 0
     for stand in ("total", "completed", "failed", "partial", "cancelled")
     for kind in ("video", "audio", "image")
-}
+} | {"total_videos": 2}
 
 RUN = PromptRun(
     run_id="run_1",
@@ -26,7 +26,7 @@ RUN = PromptRun(
     executed_by="owner",
     status=RunStatus.PENDING,
     run_context={"target": {"type": "videos", "video_ids": ["video_1"]}},
-    **(_COUNTS | {"total_videos": 2}),
+    **_COUNTS,
     total_segments=0,
     completed_segments=0,
     field_extraction_failures=0,
