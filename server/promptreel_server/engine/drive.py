@@ -53,8 +53,8 @@ class Driver:
         claim = await self._means.database.write(lambda tx: _claim(tx, run_id, video_id))
         if claim is None:
             return
-        with self._means.stops.flag(run_id) as stop:
-            if claim.run.stop is not None:
+        with self._means.stops.flag(run_id, video_id) as stop:
+            if claim.run.stop is not None or claim.item.deletion_id is not None:
                 stop.set()
             try:
                 await self._go(claim, stop)

@@ -1,7 +1,5 @@
 """Imports: bytes become media items, from an upload or from a file below a media root."""
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -9,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from promptreel_server.engine.deletion import drop_unused
 from promptreel_server.errors import Conflict, Invalid, TooLarge, UnsupportedMedia
 from promptreel_server.media.blobs import BlobStore, BlobWriter, Sealed
 from promptreel_server.model.event import EventType
@@ -18,8 +17,6 @@ from promptreel_server.model.media import MediaFacts, MediaItem, MediaStatus
 from promptreel_server.store import feed, import_jobs, indexes, media
 from promptreel_server.store.database import Database
 from promptreel_server.store.transaction import Transaction
-
-log = logging.getLogger(__name__)
 
 LONGEST_TITLE = 255
 _LONGEST_FILE_NAME = 255
@@ -39,8 +36,8 @@ class ImportLimits:
 
     most_bytes: int
     """Of one media item."""
-    quota_bytes: int
-    """Of all media of one owner; the same bytes count once."""
+    quota_bytes: int | None
+    """Of all media of one owner, where the same bytes count once; None: no bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +95,13 @@ class Imports:
         Raises:
             TooLarge: the owner's quota is spent.
         """
+        quota = self._limits.quota_bytes
+        if quota is None:
+            return self._blobs.writer(limit=self._limits.most_bytes)
         used = await self._database.read(lambda c: media.used_bytes(c, owner_id))
-        room = self._limits.quota_bytes - used
+        room = quota - used
         if room <= 0:
-            raise TooLarge(
-                f"Your media take {used} of {self._limits.quota_bytes} bytes; delete some first."
-            )
+            raise TooLarge(f"Your media take {used} of {quota} bytes; delete some first.")
         return self._blobs.writer(limit=min(self._limits.most_bytes, room))
 
     async def finish(
@@ -130,7 +128,7 @@ class Imports:
             try:
                 return await self._admit(begun, sealed, facts, remember)
             finally:
-                await self._drop_unused(sealed.sha256)
+                await drop_unused(self._database, self._blobs, sealed.sha256)
 
     async def fail(self, job: ImportJob, why: str) -> ImportJob:
         """End a job as failed."""
@@ -181,11 +179,6 @@ class Imports:
             return saved
 
         return await self._database.write(change)
-
-    async def _drop_unused(self, sha256: str) -> None:
-        """Remove bytes that no media item stands on; they must be held."""
-        if not await self._database.read(lambda c: media.blob_uses(c, sha256)):
-            await self._blobs.remove(sha256)
 
 
 def tell(tx: Transaction, job: ImportJob, event_type: EventType) -> None:
@@ -246,18 +239,3 @@ def _bare_name(file_name: str) -> str:
     """Keep the last part of a name, whichever slash its system uses, without control characters."""
     last = file_name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(c for c in last if c.isprintable())[-_LONGEST_FILE_NAME:] or "upload"
-
-
-async def sweep(database: Database, blobs: BlobStore) -> int:
-    """Remove what a crash left: half-written bytes, and bytes that no media item stands on.
-
-    Call it at start, before anything is taken in. Answers how many files were removed.
-    """
-    removed = await blobs.sweep_partial()
-    for sha256 in await asyncio.to_thread(lambda: list(blobs.stored())):
-        if not await database.read(lambda c: media.blob_uses(c, sha256)):  # noqa: B023
-            await blobs.remove(sha256)
-            removed += 1
-    if removed:
-        log.info("removed %d files that an earlier process left", removed)
-    return removed

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from promptreel_server.store import runs
+from promptreel_server.store import media, runs
 from promptreel_server.store.database import Database
 
 Result = TypeVar("Result")
@@ -20,33 +20,41 @@ class Stopped(Exception):
 
 
 class Stops:
-    """The stop flags of the runs that are driven in this process."""
+    """The stop flags of the media items that are driven in this process, each within a run."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._flags: dict[str, asyncio.Event] = {}
-        self._users: Counter[str] = Counter()
+        self._flags: dict[tuple[str, str], asyncio.Event] = {}
+        self._users: Counter[tuple[str, str]] = Counter()
         self.draining = False
         """Whether the server is stopping: what is left undone goes on at the next start."""
 
     @contextmanager
-    def flag(self, run_id: str) -> Iterator[asyncio.Event]:
-        """The flag of a run, for as long as something is done for it."""
-        flag = self._flags.setdefault(run_id, asyncio.Event())
+    def flag(self, run_id: str, video_id: str) -> Iterator[asyncio.Event]:
+        """The flag of a media item in a run, for as long as something is done for it."""
+        key = (run_id, video_id)
+        flag = self._flags.setdefault(key, asyncio.Event())
         if self.draining:
             flag.set()
-        self._users[run_id] += 1
+        self._users[key] += 1
         try:
             yield flag
         finally:
-            self._users[run_id] -= 1
-            if not self._users[run_id]:
-                del self._users[run_id], self._flags[run_id]
+            self._users[key] -= 1
+            if not self._users[key]:
+                del self._users[key], self._flags[key]
 
     def stop(self, run_id: str) -> None:
-        """Set the flag of a run that is driven here; nothing where it is not."""
-        if (flag := self._flags.get(run_id)) is not None:
-            flag.set()
+        """Set the flags of a run that is driven here; nothing where it is not."""
+        for (run, _), flag in self._flags.items():
+            if run == run_id:
+                flag.set()
+
+    def stop_media(self, video_id: str) -> None:
+        """Set the flags of a media item, whichever runs drive it here: it is being deleted."""
+        for (_, video), flag in self._flags.items():
+            if video == video_id:
+                flag.set()
 
     def drain(self) -> None:
         """Set every flag, and those to come: the server is stopping."""
@@ -55,14 +63,21 @@ class Stops:
             flag.set()
 
     async def watch(self) -> None:
-        """Look for stop requests that other processes stored, until cancelled."""
+        """Look for stop requests and deletions that other processes stored, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            unset = [run_id for run_id, flag in self._flags.items() if not flag.is_set()]
+            unset = [key for key, flag in self._flags.items() if not flag.is_set()]
             if unset:
-                asked = await self._database.read(lambda c: runs.stop_requested(c, unset))  # noqa: B023
-                for run_id in asked:
-                    self.stop(run_id)
+                await self._look({run for run, _ in unset}, {video for _, video in unset})
+
+    async def _look(self, run_ids: set[str], video_ids: set[str]) -> None:
+        asked, going = await self._database.read(
+            lambda c: (runs.stop_requested(c, [*run_ids]), media.being_deleted(c, [*video_ids]))
+        )
+        for run_id in asked:
+            self.stop(run_id)
+        for video_id in going:
+            self.stop_media(video_id)
 
 
 async def unless_stopped(work: Coroutine[Any, Any, Result], flag: asyncio.Event) -> Result:

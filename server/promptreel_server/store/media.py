@@ -193,6 +193,20 @@ def with_deletion(connection: Connection, deletion_id: str) -> list[MediaItem]:
     return [_item(row) for row in connection.execute(statement)]
 
 
+def exists(connection: Connection, video_id: str) -> bool:
+    """Tell whether there is such a media item, of any owner."""
+    statement = select(media.c.video_id).where(media.c.video_id == video_id)
+    return connection.execute(statement).scalar() is not None
+
+
+def being_deleted(connection: Connection, video_ids: Sequence[str]) -> set[str]:
+    """Answer which of these media items take no new work."""
+    statement = select(media.c.video_id).where(
+        media.c.video_id.in_(video_ids), media.c.deletion_id.is_not(None)
+    )
+    return set(connection.execute(statement).scalars())
+
+
 def remove(tx: Transaction, video_id: str) -> None:
     """Remove the row of a media item."""
     tx.execute(delete(media).where(media.c.video_id == video_id))

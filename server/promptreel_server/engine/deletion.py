@@ -1,0 +1,123 @@
+"""Deletion: durable, taken up again after a crash, and nothing is left of what was deleted."""
+
+import asyncio
+import logging
+
+from promptreel_server.engine.stops import Stops
+from promptreel_server.media.blobs import BlobStore
+from promptreel_server.media.thumbnails import Thumbnails
+from promptreel_server.model.index import Deletion, DeletionStatus
+from promptreel_server.model.media import MediaItem
+from promptreel_server.store import deletions, indexes, media, removals
+from promptreel_server.store.database import Database
+from promptreel_server.store.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+ROWS_A_STEP = 2000
+"""Rows of one table that a transaction removes: others get to write in between."""
+LOOK_EVERY = 1.0
+"""Seconds between looks whether work in hand has ended; news of it come sooner."""
+AGAIN_AFTER = 5.0
+"""Seconds until a deletion that broke is tried again."""
+
+
+class Deleter:
+    """Carries out the deletions that are stored, oldest first."""
+
+    def __init__(
+        self, database: Database, blobs: BlobStore, thumbnails: Thumbnails, stops: Stops
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._thumbnails = thumbnails
+        self._stops = stops
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look for deletions to carry out."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Carry out deletions, those of an earlier process first; runs until cancelled."""
+        busy: set[str] = set()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._wake.clear()
+                for deletion in await self._database.read(deletions.unfinished):
+                    if deletion.deletion_id not in busy:
+                        busy.add(deletion.deletion_id)
+                        tasks.create_task(self._perform(deletion, busy))
+                await self._wake.wait()
+
+    async def _perform(self, deletion: Deletion, busy: set[str]) -> None:
+        try:
+            await self.carry_out(deletion)
+        except Exception:
+            log.exception("deletion %s broke; it is tried again", deletion.deletion_id)
+            await asyncio.sleep(AGAIN_AFTER)
+            self.wake()
+        finally:
+            busy.discard(deletion.deletion_id)
+
+    async def carry_out(self, deletion: Deletion) -> None:
+        """Let work in hand end, then remove rows and bytes; does what is left, however often."""
+        items = await self._database.read(lambda c: media.with_deletion(c, deletion.deletion_id))
+        for item in items:
+            await self._let_go(item)
+        await self._advance(deletion, DeletionStatus.DELETING)
+        for item in items:
+            await self._remove(item)
+
+        def end(tx: Transaction) -> None:
+            indexes.remove(tx, deletion.subject_id)
+            deletions.advance(tx, deletion.deletion_id, DeletionStatus.DELETED)
+
+        await self._database.write(end)
+
+    async def _let_go(self, item: MediaItem) -> None:
+        """Wait until no run and no retry works on a media item."""
+        await self._database.write(lambda tx: removals.give_up(tx, item.video_id))
+        with self._database.news.listen(item.owner_id) as news:
+            while await self._database.read(lambda c: removals.in_hand(c, item.video_id)):
+                self._stops.stop_media(item.video_id)
+                await news.wait(LOOK_EVERY)
+
+    async def _remove(self, item: MediaItem) -> None:
+        left = True
+        while left:
+            left = await self._database.write(
+                lambda tx: removals.remove_step(tx, item.video_id, ROWS_A_STEP)
+            )
+        async with self._blobs.held(item.sha256):
+            await self._database.write(lambda tx: removals.finish(tx, item))
+            await drop_unused(self._database, self._blobs, item.sha256)
+        await self._thumbnails.remove(item.video_id)
+
+    async def _advance(self, deletion: Deletion, status: DeletionStatus) -> None:
+        await self._database.write(lambda tx: deletions.advance(tx, deletion.deletion_id, status))
+
+
+async def drop_unused(database: Database, blobs: BlobStore, sha256: str) -> bool:
+    """Remove bytes that no media item stands on, and tell whether; they must be held."""
+    used = await database.read(lambda c: media.blob_uses(c, sha256))
+    if not used:
+        await blobs.remove(sha256)
+    return not used
+
+
+async def sweep(database: Database, blobs: BlobStore, thumbnails: Thumbnails) -> int:
+    """Remove what a crash left: half-written bytes, bytes and pictures of no media item.
+
+    Call it at start, before anything is taken in. Answers how much was removed.
+    """
+    removed = await blobs.sweep_partial()
+    for sha256 in await asyncio.to_thread(lambda: list(blobs.stored())):
+        removed += await drop_unused(database, blobs, sha256)
+    for video_id in await asyncio.to_thread(thumbnails.owners):
+        if not await database.read(lambda c: media.exists(c, video_id)):  # noqa: B023
+            await thumbnails.remove(video_id)
+            removed += 1
+    if removed:
+        log.info("removed %d things that an earlier process left", removed)
+    return removed
