@@ -7,11 +7,11 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
-from tests.gateway.loop_thread import LoopThread
-from tests.gateway.stand_in import StandIn
 
 from promptreel_server import errors
 from promptreel_server.gateway import Gateway, find_envoy
+from tests.gateway.loop_thread import LoopThread
+from tests.gateway.stand_in import StandIn
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -191,6 +191,16 @@ class _Rest(rest_pb2_grpc.RestServiceServicer):
             yield HttpBody(content_type="text/event-stream", data=text.encode())
             await asyncio.sleep(0.3)
 
+    async def WatchPromptRunEvents(
+        self, request: rest_pb2.WatchPromptRunEventsRequest, context: Context
+    ) -> AsyncIterator[HttpBody]:
+        self._stand_in.open_watches += 1
+        try:
+            yield HttpBody(content_type="text/event-stream", data=b": heartbeat\n\n")
+            await asyncio.Event().wait()
+        finally:
+            self._stand_in.open_watches -= 1
+
     async def GetOpenApi(self, request: rest_pb2.GetOpenApiRequest, context: Context) -> HttpBody:
         return HttpBody(content_type="application/json", data=b'{"openapi": "3.1.0"}')
 

@@ -3,10 +3,10 @@
 import grpc
 import httpx
 import pytest
-from tests.gateway.refusals import refusal_of
-from tests.gateway.stand_in import Context, Refusal, StandIn
 
 from promptreel.v2.run_pb2 import PromptRun
+from tests.gateway.refusals import refusal_of
+from tests.gateway.stand_in import Context, Refusal, StandIn
 
 CODES = grpc.StatusCode
 

@@ -6,22 +6,26 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import httpx
 import psutil
 import pytest
-from tests.gateway.conftest import make_gateway
-from tests.gateway.loop_thread import LoopThread
-from tests.gateway.refusals import refusal_of
-from tests.gateway.stand_in import Context, StandIn
 
+from promptreel.v2 import prompt_run_pb2_grpc
+from promptreel.v2.prompt_run_pb2 import GetPromptRunRequest
 from promptreel.v2.run_pb2 import PromptRun
 from promptreel_server import errors
 from promptreel_server.gateway import Gateway, find_envoy, gateway
+from tests.gateway.conftest import make_gateway
+from tests.gateway.loop_thread import LoopThread
+from tests.gateway.patience import eventually
+from tests.gateway.refusals import refusal_of
+from tests.gateway.stand_in import Context, StandIn
 
 ROOT = Path(__file__).parents[2]
 PARENT = """
@@ -72,15 +76,6 @@ def running(thread: LoopThread, grpc_port: int, work_dir: Path) -> Iterator[Runn
     finally:
         thread.run(gateway.drain(0))
         watch.result(10)
-
-
-def eventually(true: Callable[[], bool], seconds: float = 10) -> float:
-    """Wait until it is so; answer how long that took."""
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < seconds, "it never came true"
-        time.sleep(0.01)
-    return time.monotonic() - began
 
 
 def test_it_is_healthy_in_under_a_second(
@@ -200,6 +195,12 @@ def test_a_server_that_is_gone_is_503_until_it_is_back(thread: LoopThread, tmp_p
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "1"
             assert refusal_of(answer)["code"] == "unavailable"
+        with grpc.insecure_channel(f"127.0.0.1:{one.port}") as channel:
+            stub = prompt_run_pb2_grpc.PromptRunServiceStub(channel)
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.GetPromptRun(GetPromptRunRequest(run_id="run_1"))
+        assert isinstance(caught.value, grpc.Call)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         again = thread.run(make())
         thread.run(again.start(server.port))
         eventually(lambda: one.status("/api/v2/prompt-runs/run_1") == 200)

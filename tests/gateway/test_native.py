@@ -8,12 +8,12 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
-from tests.gateway.conftest import Front
-from tests.gateway.stand_in import Refusal, StandIn
 
 from promptreel.v2 import prompt_run_pb2 as pb
 from promptreel.v2 import prompt_run_pb2_grpc
 from promptreel.v2.run_pb2 import PromptRun
+from tests.gateway.conftest import Front
+from tests.gateway.stand_in import Refusal, StandIn
 
 PATH = "/promptreel.v2.PromptRunService/GetPromptRun"
 

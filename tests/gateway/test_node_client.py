@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.gateway.conftest import Front
 from tests.gateway.node import node_modules
 from tests.gateway.stand_in import StandIn

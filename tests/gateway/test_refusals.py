@@ -6,11 +6,11 @@ import socket
 import grpc
 import httpx
 import pytest
+
+from promptreel.v2.run_pb2 import PromptRun
 from tests.gateway.conftest import Front
 from tests.gateway.refusals import refusal_of
 from tests.gateway.stand_in import Context, Script, StandIn
-
-from promptreel.v2.run_pb2 import PromptRun
 
 
 def violations_of(answer: httpx.Response) -> list[dict[str, str]]:

@@ -5,12 +5,13 @@ import time
 import grpc
 import httpx
 import pytest
-from tests.gateway.conftest import Front
-from tests.gateway.stand_in import Context, StandIn
 
 from promptreel.v2 import prompt_run_pb2 as pb
 from promptreel.v2 import prompt_run_pb2_grpc
 from promptreel.v2.run_pb2 import PromptRun
+from tests.gateway.conftest import Front
+from tests.gateway.patience import eventually
+from tests.gateway.stand_in import Context, StandIn
 
 
 def test_events_arrive_one_by_one_with_their_ids_and_comments(rest: httpx.Client) -> None:
@@ -94,3 +95,15 @@ def test_more_open_watches_than_a_breaker_allows_calls_starve_no_call(
     finally:
         for channel in channels:
             channel.close()
+    eventually(lambda: stand_in.open_watches == 0)
+
+
+def test_a_reader_that_goes_away_ends_its_stream_in_the_server(
+    front: Front, stand_in: StandIn
+) -> None:
+    url = f"{front.url}/api/v2/prompt-runs/run_endless/watch"
+    with httpx.stream("GET", url) as answer:
+        pieces = answer.iter_text()
+        assert next(pieces) == ": heartbeat\n\n"
+        assert stand_in.open_watches == 1
+    eventually(lambda: stand_in.open_watches == 0)
