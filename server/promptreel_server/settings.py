@@ -48,7 +48,7 @@ class Settings:
 
     media_roots: tuple[Path, ...] = _set((), "Folders below which file:// URIs may be imported.")
     upload_most_bytes: int = _set(20 * 2**30, "Largest upload, in bytes.")
-    owner_most_bytes: int = _set(0, "Bytes of media an owner may keep; 0: no bound.")
+    owner_most_bytes: int = _set(2**50, "Bytes of media that one owner may keep.")
     requests_per_second: float = _set(200.0, "Calls a second that one key may make for long.")
     request_burst: int = _set(1000, "Calls that one key may make at once.")
     watches_per_key: int = _set(20_000, "Watches that one key may have open.")

@@ -33,6 +33,7 @@ class Engine:
         self._dispatcher = dispatcher
         self._driver = Driver(means)
         self._retrier = Retrier(means, self._driver)
+        self._ended = asyncio.Event()
 
     def extractor(self, processing_model: str) -> Extractor:
         """Answer the extractor of a model.
@@ -98,12 +99,17 @@ class Engine:
             watching = tasks.create_task(self._means.stops.watch(), name="stops")
             await self._recover()
             await self._dispatcher.run(self._perform)
+            self._ended.set()
             watching.cancel()
 
     def drain(self) -> None:
         """Begin nothing more; `run` ends when the calls in flight are answered."""
         self._means.stops.drain()
         self._dispatcher.drain()
+
+    async def idle(self) -> None:
+        """Wait until nothing is in hand; of use while draining."""
+        await self._ended.wait()
 
     async def _perform(self, unit: Unit) -> None:
         if unit.retry_id is not None:

@@ -16,6 +16,7 @@ from promptreel_server.store.database import Database
 from promptreel_server.store.migrate import migrate
 
 FILE_NAME = "promptreel.db"
+LOCK_NAME = "server.lock"
 READERS = 4
 BUSY_MILLISECONDS = 10_000
 
@@ -29,6 +30,7 @@ async def open_sqlite(
     Raises:
         Unavailable: another server holds the folder, or it can't be written.
     """
+    _make(folder)
     lock = _lock(folder) if exclusive else None
     try:
         path = folder / FILE_NAME
@@ -43,16 +45,21 @@ async def open_sqlite(
             os.close(lock)
 
 
-def _lock(folder: Path) -> int:
-    """Hold the folder for this process; the operating system lets go when it dies."""
+def _make(folder: Path) -> None:
+    """Make the folder, for its owner alone, and see that it can be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        (folder / LOCK_NAME).touch(mode=0o600)
     except OSError as error:
         raise Unavailable(
             f"The data folder {folder} can't be written ({error.strerror}); "
             "choose another with --data."
         ) from error
+
+
+def _lock(folder: Path) -> int:
+    """Hold the folder for this process; the operating system lets go when it dies."""
+    descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

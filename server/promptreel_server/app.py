@@ -1,0 +1,315 @@
+"""The composition root: settings become a server that runs; only here are classes chosen."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+import grpc
+from grpc_health.v1 import health
+
+from promptreel_server import models, upkeep
+from promptreel_server.engine.deletion import Deleter, sweep
+from promptreel_server.engine.engine import Engine
+from promptreel_server.engine.imports import ImportLimits, Imports
+from promptreel_server.engine.lanes import LaneLimits, Lanes
+from promptreel_server.engine.local import LocalDispatcher
+from promptreel_server.engine.means import Bounds, Lazy, Means
+from promptreel_server.engine.previews import Previews
+from promptreel_server.engine.stops import Stops
+from promptreel_server.engine.uri_imports import UriImports
+from promptreel_server.errors import PortTaken
+from promptreel_server.gateway import Gateway, find_envoy
+from promptreel_server.media import ffmpeg as programs
+from promptreel_server.media.blobs import FileBlobs
+from promptreel_server.media.library import resolve_uri
+from promptreel_server.media.pictures import Pictures
+from promptreel_server.media.probe import probe
+from promptreel_server.media.thumbnails import Thumbnails
+from promptreel_server.model.key import Scope
+from promptreel_server.segmenters import Limits
+from promptreel_server.services import cursors
+from promptreel_server.services.cursors import Cursors
+from promptreel_server.services.keys import KeyRing
+from promptreel_server.services.prompt_runs import RunDefaults
+from promptreel_server.services.rate_limits import RateLimits
+from promptreel_server.services.register import Parts, gate, register
+from promptreel_server.services.tails import Tails, WatchLimits
+from promptreel_server.settings import Settings
+from promptreel_server.store import default_prompts, idempotency, keys, secrets
+from promptreel_server.store.database import Database
+from promptreel_server.store.sqlite import open_sqlite
+from promptreel_server.store.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+OWNER = "local"
+"""Owner of the first key, and of keys that are made without naming one."""
+
+MOST_MESSAGE = 64 * 2**20
+GRPC_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
+    ("grpc.max_receive_message_length", MOST_MESSAGE),
+    ("grpc.max_send_message_length", MOST_MESSAGE),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """A server that runs: where it listens, and the key that was made at its first start."""
+
+    grpc_address: str
+    rest_address: str | None
+    first_key: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Built:
+    """What was put together for one server."""
+
+    parts: Parts
+    engine: Engine
+    deleter: Deleter
+    from_uris: UriImports
+    tails: Tails
+    keys: KeyRing
+    first_key: str | None
+
+
+async def serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
+    """Run a server until SIGTERM or SIGINT, then drain it.
+
+    Raises:
+        PromptreelError: it can't start; the message is for whoever started it.
+    """
+    stopping = asyncio.Event()
+    with _signals(stopping):
+        async with running(settings) as serving:
+            announce(serving)
+            await stopping.wait()
+            log.info("stopping")
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Serving]:
+    """Run a server for the length of the block.
+
+    Raises:
+        PromptreelError: it can't start; the message is for whoever started it.
+    """
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_sqlite(settings.data))
+        built = await _build(settings, database)
+        server = grpc.aio.server(interceptors=[gate(built.parts)], options=GRPC_OPTIONS)
+        healthy = register(server, built.parts)
+        grpc_port = _bind(server, settings)
+        await server.start()
+        tasks = await stack.enter_async_context(_working(settings, built))
+        stack.push_async_callback(_drain, settings, server, built, healthy)
+        rest_port = None
+        if settings.gateway:
+            gateway = _gateway(settings, grpc_port)
+            rest_port = await gateway.start()
+            stack.push_async_callback(_drain_gateway, settings, gateway, built)
+            tasks.create_task(gateway.supervise(), name="gateway")
+        yield Serving(
+            grpc_address=f"{settings.host}:{grpc_port}",
+            rest_address=f"http://{settings.host}:{rest_port}" if rest_port else None,
+            first_key=built.first_key,
+        )
+
+
+async def _build(settings: Settings, database: Database) -> _Built:
+    folder = settings.data
+    ffmpeg = programs.locate(settings.ffmpeg, settings.ffprobe)
+    blobs = FileBlobs(folder / "blobs")
+    thumbnails = Thumbnails(folder / "thumbnails")
+    pictures = Pictures(ffmpeg=ffmpeg)
+    await sweep(database, blobs, thumbnails)
+    means = _means(settings, database, blobs, thumbnails, pictures)
+    engine = Engine(means, LocalDispatcher(most_at_once=settings.media_at_once))
+    limits = ImportLimits(
+        most_bytes=settings.upload_most_bytes, quota_bytes=settings.owner_most_bytes
+    )
+    imports = Imports(database, blobs, partial(probe, ffmpeg=ffmpeg), limits)
+    from_uris = UriImports(database, imports, partial(resolve_uri, roots=settings.media_roots))
+    deleter = Deleter(database, blobs, thumbnails, means.stops)
+    first_key, signing = await database.write(_first_start)
+    ring = KeyRing(database)
+    tails = Tails(
+        database,
+        WatchLimits(heartbeat=settings.heartbeat_seconds, most_per_key=settings.watches_per_key),
+    )
+    parts = Parts(
+        database=database,
+        engine=engine,
+        imports=imports,
+        from_uris=from_uris,
+        previews=Previews(thumbnails, pictures, blobs),
+        tails=tails,
+        keys=ring,
+        rate_limits=RateLimits(
+            per_second=settings.requests_per_second, burst=settings.request_burst
+        ),
+        cursors=Cursors(signing),
+        run_defaults=RunDefaults(
+            processing_model=settings.processing_model, reuse_llm_calls=settings.reuse_llm_calls
+        ),
+        on_deletion=deleter.wake,
+    )
+    return _Built(
+        parts=parts,
+        engine=engine,
+        deleter=deleter,
+        from_uris=from_uris,
+        tails=tails,
+        keys=ring,
+        first_key=first_key,
+    )
+
+
+def _means(
+    settings: Settings,
+    database: Database,
+    blobs: FileBlobs,
+    thumbnails: Thumbnails,
+    pictures: Pictures,
+) -> Means:
+    return Means(
+        database=database,
+        blobs=blobs,
+        pictures=pictures,
+        thumbnails=thumbnails,
+        extractors=models.extractors(settings),
+        transcriber=Lazy(lambda: models.transcriber(settings, pictures.ffmpeg)),
+        embedder=Lazy(lambda: models.embedder(settings)),
+        lanes=Lanes(
+            LaneLimits(
+                first=min(settings.calls_at_first, settings.calls_in_flight),
+                most=settings.calls_in_flight,
+            )
+        ),
+        stops=Stops(database),
+        limits=Limits(
+            shortest=Fraction(str(settings.shortest_segment)),
+            longest=Fraction(str(settings.longest_segment)),
+            spoken_shortest=Fraction(str(settings.shortest_spoken_segment)),
+            target=Fraction(str(settings.target_segment)),
+        ),
+        bounds=Bounds(
+            segments_in_flight=settings.segments_in_flight,
+            cuts_at_once=settings.cuts_at_once,
+            frames_a_segment=settings.frames_per_segment,
+        ),
+    )
+
+
+def _first_start(tx: Transaction) -> tuple[str | None, bytes]:
+    """Put in place what every server needs; answers the key that was made where there was none."""
+    default_prompts.ensure_defaults(tx)
+    idempotency.clear_reservations(tx)
+    made = None
+    if not keys.has_any(tx.connection):
+        made = keys.new_secret()
+        keys.create(tx, owner_id=OWNER, name="first", scope=Scope.ADMIN, secret=made)
+    return made, secrets.get_or_create(tx, cursors.SIGNED_WITH)
+
+
+def _bind(server: grpc.aio.Server, settings: Settings) -> int:
+    try:
+        return server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+    except RuntimeError as error:
+        raise PortTaken(
+            f"Port {settings.grpc_port} of {settings.host} is taken by another program; "
+            "choose another with --grpc-port."
+        ) from error
+
+
+def _gateway(settings: Settings, grpc_port: int) -> Gateway:
+    return Gateway(
+        envoy=find_envoy(settings.envoy),
+        rest_host=settings.host,
+        rest_port=settings.rest_port,
+        grpc_host=settings.host,
+        grpc_port=grpc_port,
+        work_dir=settings.data / "gateway",
+        log_path=None,
+    )
+
+
+@asynccontextmanager
+async def _working(settings: Settings, built: _Built) -> AsyncIterator[asyncio.TaskGroup]:
+    """Keep everything going that works by itself; ends it at the end of the block."""
+    kept = upkeep.Kept(
+        events_for=timedelta(days=settings.events_kept_days),
+        events_most=settings.events_kept_rows,
+        keys_for=timedelta(days=settings.idempotency_kept_days),
+    )
+    async with asyncio.TaskGroup() as tasks:
+        own = [
+            tasks.create_task(built.engine.run(), name="engine"),
+            tasks.create_task(built.deleter.run(), name="deletions"),
+            tasks.create_task(built.from_uris.run(), name="imports"),
+            tasks.create_task(built.keys.note_uses(), name="keys"),
+            tasks.create_task(upkeep.run(built.parts.database, kept), name="upkeep"),
+        ]
+        try:
+            yield tasks
+        finally:
+            for task in own:
+                task.cancel()
+
+
+async def _drain(
+    settings: Settings,
+    server: grpc.aio.Server,
+    built: _Built,
+    healthy: health.aio.HealthServicer,
+) -> None:
+    """Take nothing new, give what is in hand its time, end."""
+    await healthy.enter_graceful_shutdown()
+    built.tails.drain()
+    built.engine.drain()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(settings.drain_seconds):
+            await built.engine.idle()
+    await server.stop(settings.drain_seconds)
+
+
+async def _drain_gateway(settings: Settings, gateway: Gateway, built: _Built) -> None:
+    built.tails.drain()
+    await gateway.drain(settings.drain_seconds)
+
+
+@contextmanager
+def _signals(stopping: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def write_log(level: str, stream: TextIO) -> None:
+    """Log to a stream, a line an entry."""
+    logging.basicConfig(
+        level=level, stream=stream, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+
+
+def data_folder_database(folder: Path) -> contextlib.AbstractAsyncContextManager[Database]:
+    """Open the database of a data folder beside a server that may be using it."""
+    return open_sqlite(folder, exclusive=False)
