@@ -353,6 +353,8 @@ def _news(outcome: SegmentOutcome) -> _Told:
         payload["failures"] = failed
     if outcome.failure is not None:
         payload["error_message"] = outcome.failure.message
+    if tokens := sum(call.total_tokens for call in outcome.calls):
+        payload["tokens"] = tokens
     return outcome.item, outcome.segment, _EVENT[outcome.status], payload
 
 

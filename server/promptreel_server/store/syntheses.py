@@ -99,7 +99,11 @@ def finish(tx: Transaction, outcome: SynthesisOutcome) -> None:
         run_id=item.run_id,
         video_id=item.video_id,
         index_id=item.index_id,
-        payload={"status": made.status.value, "error_message": made.error_message},
+        payload={
+            "status": made.status.value,
+            "error_message": made.error_message,
+            "tokens": sum(call.total_tokens for call in outcome.calls),
+        },
     )
 
 
