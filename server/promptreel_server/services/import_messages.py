@@ -94,7 +94,7 @@ _FILE_WORDS = {
     ImportStatus.PENDING: "pending",
     ImportStatus.SCANNING: "pending",
     ImportStatus.IMPORTING: "importing",
-    ImportStatus.COMPLETED: "completed",
+    ImportStatus.COMPLETED: "imported",
     ImportStatus.FAILED: "failed",
     ImportStatus.CANCELLED: "cancelled",
 }
