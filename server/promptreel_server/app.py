@@ -30,7 +30,6 @@ from promptreel_server.errors import PortTaken
 from promptreel_server.gateway import Gateway, find_envoy
 from promptreel_server.media import ffmpeg as programs
 from promptreel_server.media.blobs import FileBlobs
-from promptreel_server.media.library import resolve_uri
 from promptreel_server.media.pictures import Pictures
 from promptreel_server.media.probe import probe
 from promptreel_server.media.thumbnails import Thumbnails
@@ -142,7 +141,7 @@ async def _build(settings: Settings, database: Database) -> _Built:
         most_bytes=settings.upload_most_bytes, quota_bytes=settings.owner_most_bytes
     )
     imports = Imports(database, blobs, partial(probe, ffmpeg=ffmpeg), limits)
-    from_uris = UriImports(database, imports, partial(resolve_uri, roots=settings.media_roots))
+    from_uris = UriImports(database, imports, settings.media_roots)
     deleter = Deleter(database, blobs, thumbnails, means.stops)
     first_key, signing = await database.write(_first_start)
     ring = KeyRing(database)

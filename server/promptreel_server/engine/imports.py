@@ -36,8 +36,8 @@ class ImportLimits:
 
     most_bytes: int
     """Of one media item."""
-    quota_bytes: int | None
-    """Of all media of one owner, where the same bytes count once; None: no bound."""
+    quota_bytes: int
+    """Of all media of one owner, where the same bytes count once; 0: no bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ class Imports:
             TooLarge: the owner's quota is spent.
         """
         quota = self._limits.quota_bytes
-        if quota is None:
+        if not quota:
             return self._blobs.writer(limit=self._limits.most_bytes)
         used = await self._database.read(lambda c: media.used_bytes(c, owner_id))
         room = quota - used

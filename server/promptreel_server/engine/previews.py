@@ -1,11 +1,18 @@
 """Pictures for people: thumbnails and preview GIFs, made when asked for and then kept."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 from promptreel_server.engine.turns import Turns
-from promptreel_server.errors import NotFound
+from promptreel_server.errors import (
+    MediaUnavailable,
+    NotFound,
+    OperationFailure,
+    Unavailable,
+)
 from promptreel_server.media.thumbnails import Thumbnails
 from promptreel_server.model.media import MediaFacts, MediaItem
 from promptreel_server.model.segment import Segment
@@ -48,15 +55,15 @@ class Previews:
 
         Raises:
             NotFound: there is nothing to see.
-            OperationFailure: the bytes can't be decoded.
+            Unavailable: the bytes can't be reached now.
         """
         target = self._kept.thumbnail_path(item.video_id, segment.segment_id)
         middle = float(segment.start + segment.end) / 2
         async with self._turns.turn(segment.segment_id):
             made = await self._kept.read(target)
             if made is None:
-                async with self._places:
-                    path = self._originals.path(item.sha256)
+                path = self._originals.path(item.sha256)
+                async with self._painting():
                     made = await self._painter.thumbnail(path, item.facts, middle)
                 if made is None:
                     raise NotFound(
@@ -71,14 +78,14 @@ class Previews:
 
         Raises:
             NotFound: it has no moving pictures.
-            OperationFailure: the bytes can't be decoded.
+            Unavailable: the bytes can't be reached now.
         """
         target = self._kept.gif_path(item.video_id)
         async with self._turns.turn(item.video_id):
             made = await self._kept.read(target)
             if made is None:
-                async with self._places:
-                    path = self._originals.path(item.sha256)
+                path = self._originals.path(item.sha256)
+                async with self._painting():
                     made = await self._painter.preview_gif(path, item.facts)
                 if made is None:
                     raise NotFound(
@@ -87,6 +94,17 @@ class Previews:
                     )
                 await self._kept.write(target, made)
         return made
+
+    @asynccontextmanager
+    async def _painting(self) -> AsyncIterator[None]:
+        """Wait for a place; what goes wrong with the bytes is said as callers know it."""
+        async with self._places:
+            try:
+                yield
+            except MediaUnavailable as error:
+                raise Unavailable(error.message, retry_after=5.0) from error
+            except OperationFailure as error:
+                raise NotFound(error.message) from error
 
     async def kept_gif(self, video_id: str) -> bytes | None:
         """Answer a preview GIF that was made before, None where there is none yet."""

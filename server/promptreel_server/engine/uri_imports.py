@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from promptreel_server.engine.imports import Imports, Upload, retryable, tell
 from promptreel_server.errors import PromptreelError
 from promptreel_server.media.blobs import BlobWriter
+from promptreel_server.media.library import opened_below, resolve_uri
 from promptreel_server.model.event import EventType
 from promptreel_server.model.import_job import ImportJob, ImportStatus, SourceKind
 from promptreel_server.store import import_jobs
@@ -23,17 +25,14 @@ AT_ONCE = 2
 _PIECE = 1 << 20
 _TOLD_EVERY_SECONDS = 2.0
 
-Resolve = Callable[[str], Path]
-"""Answers the file that a URI names; raises Invalid where that is not allowed."""
-
 
 class UriImports:
     """Accepts, runs, cancels and repeats imports of files that the server can read."""
 
-    def __init__(self, database: Database, imports: Imports, resolve: Resolve) -> None:
+    def __init__(self, database: Database, imports: Imports, roots: Sequence[Path]) -> None:
         self._database = database
         self._imports = imports
-        self._resolve = resolve
+        self._roots = roots
         self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -43,7 +42,7 @@ class UriImports:
         Raises:
             Invalid: it is not allowed, or there is no such file.
         """
-        return (await asyncio.to_thread(self._resolve, uri)).name
+        return (await asyncio.to_thread(resolve_uri, uri, self._roots)).name
 
     def accept(self, tx: Transaction, upload: Upload, uri: str) -> ImportJob:
         """Write a job that waits; `wake` sets it going."""
@@ -107,7 +106,7 @@ class UriImports:
             await self._imports.fail(job, "The server failed; its log tells why.")
 
     async def _import(self, job: ImportJob) -> None:
-        path = await asyncio.to_thread(self._resolve, job.source_uri or "")
+        path = await asyncio.to_thread(resolve_uri, job.source_uri or "", self._roots)
         size = await asyncio.to_thread(lambda: path.stat().st_size)
         begun = await self._begin(job, size)
         if begun.status.terminal:
@@ -129,8 +128,8 @@ class UriImports:
     async def _copy(self, path: Path, writer: BlobWriter, job: ImportJob) -> None:
         """Copy a file piece by piece, and tell now and then how far it has come."""
         copied, told = 0, time.monotonic()
-        with await asyncio.to_thread(path.open, "rb") as file:
-            while piece := await asyncio.to_thread(file.read, _PIECE):
+        with opened_below(path, self._roots) as file:
+            while piece := await asyncio.to_thread(os.read, file, _PIECE):
                 await writer.write(piece)
                 copied += len(piece)
                 if time.monotonic() - told >= _TOLD_EVERY_SECONDS:
