@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import Awaitable
 from dataclasses import asdict
@@ -20,6 +21,9 @@ from promptreel_server.model.key import ApiKey, Scope
 from promptreel_server.settings import Loaded
 
 Result = TypeVar("Result")
+
+# Children of this server exec at once (ffmpeg, Envoy, models): gRPC needs no handlers of fork.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys of a data folder.")
