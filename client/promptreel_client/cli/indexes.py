@@ -4,9 +4,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Group
+from rich.table import Table
 
 from promptreel_client.cli import tables
 from promptreel_client.cli.session import Limit, Session, connected
+from promptreel_client.model.indexes import Index
+from promptreel_client.model.videos import Video
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, show and delete indexes.")
 
@@ -18,10 +21,9 @@ _Index = Annotated[str, typer.Argument(metavar="INDEX", help="The index, by its 
 def create(
     session: Session,
     name: Annotated[str, typer.Argument(help="What people call it.")],
-    description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
 ) -> None:
     """Create an index."""
-    index = session.client.indexes.create(name=name, description=description)
+    index = session.client.indexes.create(name)
     session.answer(index, lambda: tables.facts(_facts(index), title="Index"))
 
 
@@ -65,7 +67,7 @@ def delete(
     session.answer(deletion, lambda: f"Index {index_id}: {deletion.status}")
 
 
-def video_table(videos: list[Any]) -> Any:
+def video_table(videos: list[Video]) -> Table:
     """Show media items as a table."""
     return tables.table(
         ("video", "title", "type", ">length", "status"),
@@ -82,7 +84,7 @@ def video_table(videos: list[Any]) -> Any:
     )
 
 
-def _facts(index: Any) -> list[tuple[str, Any]]:
+def _facts(index: Index) -> list[tuple[str, Any]]:
     return [
         ("index", index.index_id),
         ("name", index.name),

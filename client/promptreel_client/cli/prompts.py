@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.json import JSON
 
 from promptreel_client.cli import tables
 from promptreel_client.cli.failing import CommandFailed
 from promptreel_client.cli.session import Session, connected
+from promptreel_client.model.prompts import Prompt
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, show and delete prompts.")
 
@@ -72,7 +73,7 @@ def list_prompts(
                     one.created_at,
                     one.description,
                 )
-                for one in prompts.prompts
+                for one in prompts
             ],
         ),
     )
@@ -87,7 +88,7 @@ def show(session: Session, prompt_id: _Prompt) -> None:
         prompt,
         lambda: Group(
             tables.facts([*_facts(prompt), ("text", prompt.prompt_text)], title="Prompt"),
-            JSON.from_data(dict(prompt.json_schema)),
+            JSON.from_data(prompt.json_schema),
             *_synthesis(prompt),
         ),
     )
@@ -101,11 +102,11 @@ def delete(
     force: Annotated[bool, typer.Option(help="Even if runs use it: it is deactivated.")] = False,
 ) -> None:
     """Delete a prompt; one that runs use is deactivated, not lost."""
-    answer = session.client.prompts.delete(prompt_id, force=force)
-    session.answer(answer, lambda: str(getattr(answer, "message", answer)))
+    message = session.client.prompts.delete(prompt_id, force=force)
+    session.answer({"prompt_id": prompt_id, "message": message}, lambda: message)
 
 
-def _facts(prompt: Any) -> list[tuple[str, Any]]:
+def _facts(prompt: Prompt) -> list[tuple[str, Any]]:
     return [
         ("prompt", prompt.prompt_id),
         ("name", prompt.name),
@@ -115,13 +116,13 @@ def _facts(prompt: Any) -> list[tuple[str, Any]]:
     ]
 
 
-def _synthesis(prompt: Any) -> list[Any]:
+def _synthesis(prompt: Prompt) -> list[RenderableType]:
     if not prompt.video_level:
         return []
     level = prompt.video_level
     return [
         tables.facts([("text", level.instructions_text)], title="Synthesis"),
-        JSON.from_data(dict(level.json_schema)),
+        JSON.from_data(level.json_schema),
     ]
 
 

@@ -11,6 +11,7 @@ from promptreel_client.cli import tables
 from promptreel_client.cli.exits import Exit
 from promptreel_client.cli.failing import CommandFailed, say
 from promptreel_client.cli.session import Session, connected
+from promptreel_client.model.import_jobs import ImportJob
 
 Report = Callable[[int, int | None], None]
 """Told how many bytes were sent, of how many where that is known."""
@@ -48,7 +49,7 @@ def upload(
         raise typer.Exit(Exit.ERROR)
 
 
-def upload_one(session: Session, file: Path, title: str, index_id: str | None) -> Any:
+def upload_one(session: Session, file: Path, title: str, index_id: str | None) -> ImportJob:
     """Upload one file under a progress bar and answer its import job once that is over."""
     with _bar(session, file.name) as report:
         job = session.client.videos.upload(
@@ -80,6 +81,6 @@ def _bar(session: Session, name: str) -> Iterator[Report]:
         yield lambda sent, total: progress.update(task, completed=sent, total=total)
 
 
-def _row(file: Path, job: Any) -> tuple[Any, ...]:
+def _row(file: Path, job: ImportJob) -> tuple[Any, ...]:
     titles = [output.title for output in job.outputs.items]
     return file.name, ", ".join(job.video_ids), ", ".join(titles), tables.status(job.status)
