@@ -54,7 +54,7 @@ class Served:
 def served(
     data: Path, *, environment: Mapping[str, str] | None = None, gateway: bool = True
 ) -> Iterator[Served]:
-    """Start a server over a data folder and stop it at the end of the block, as a terminal would."""
+    """Start a server over a data folder and stop it at the end of the block."""
     process = start(data, environment=environment, gateway=gateway)
     try:
         yield _announced(process, data)
