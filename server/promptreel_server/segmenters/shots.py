@@ -29,7 +29,7 @@ UNFADED = 0.25
 FLASH_SECONDS = 0.3
 """A blank stretch as short belongs to the shot that follows."""
 BESIDE_SECONDS = 0.2
-"""A cut this close to a boundary at a blank stretch is part of the same edit."""
+"""A cut this close to a blank stretch that parts two shots is part of the same edit."""
 JITTER_SECONDS = 0.08
 """Two boundaries closer than this, and than three frames, are one."""
 
@@ -95,6 +95,7 @@ def boundaries(held: Footage) -> list[int]:
     """Find the frames of some footage at which a new shot begins, ascending."""
     sudden = sudden_changes(held)
     found: list[int] = []
+    parting: list[_Blank] = []
     walls = {0, len(held)} | {change.index for change in sudden.changes}
     stray = sudden.stray.copy()
     for blank in _blanks(held):
@@ -103,8 +104,11 @@ def boundaries(held: Footage) -> list[int]:
         else:
             walls |= {blank.start, blank.end}
             found += _around(held, blank)
+            parting.append(blank)
     cuts = [
-        change.index for change in sudden.changes if change.cut and not _beside(held, change, found)
+        change.index
+        for change in sudden.changes
+        if change.cut and not _beside(held, change, parting)
     ]
     found += cuts
     for start, end in pairwise(sorted(walls)):
@@ -138,10 +142,15 @@ def _around(held: Footage, blank: _Blank) -> list[int]:
     return [blank.start if blank.seconds <= FLASH_SECONDS else blank.end]
 
 
-def _beside(held: Footage, change: Change, blanks: list[int]) -> bool:
-    """Whether a change belongs to the boundary that a blank stretch close by makes."""
+def _beside(held: Footage, change: Change, parting: list[_Blank]) -> bool:
+    """Whether a change is part of the edit that a blank stretch close by belongs to."""
     when = held.seconds[change.index]
-    return any(abs(held.seconds[index] - when) < BESIDE_SECONDS for index in blanks)
+    return any(
+        held.seconds[blank.start] - when < BESIDE_SECONDS
+        and when - held.seconds[min(blank.end, len(held) - 1)] < BESIDE_SECONDS
+        for blank in parting
+        if blank.seconds < LONG_BLANK_SECONDS
+    )
 
 
 def _is_blip(held: Footage, blank: _Blank) -> bool:

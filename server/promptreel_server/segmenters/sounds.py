@@ -1,0 +1,132 @@
+"""Sound parted into speech, music, noise and silence, and where it pauses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promptreel_server.segmenters.signals import Span
+from promptreel_server.segmenters.sound import TONE_WINDOWS, Heard
+from promptreel_server.segmenters.speech import talk
+
+SILENCE_BELOW_LOUD = 35.0
+"""Decibels below the loud parts at which sound counts as silence …"""
+SILENCE_LIMITS = (-65.0, -50.0)
+"""… within these levels, in decibels below full scale."""
+LOUD_PERCENTILE = 95
+TONAL = 2.0
+"""Music stands out of its own spectrum by more decibels than that, noise by less."""
+SHORTEST_WINDOWS = 12
+"""A stretch of one kind lasts 0.4 s or is part of what surrounds it."""
+
+SHORTEST_MUSIC = 32
+"""A second of tones is music."""
+
+
+class Kind(Enum):
+    """What is heard when nobody talks."""
+
+    SILENCE = 0
+    NOISE = 1
+    MUSIC = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sounds:
+    """The sounds of a medium; what is neither of the first three is noise."""
+
+    speech: tuple[Span, ...]
+    music: tuple[Span, ...]
+    silence: tuple[Span, ...]
+    pauses: tuple[Span, ...]
+    """Moments of quiet within the speech."""
+
+
+def sounds(stretches: Sequence[Heard]) -> Sounds:
+    """Part what was heard."""
+    speech: list[Span] = []
+    pauses: list[Span] = []
+    others: dict[Kind, list[Span]] = {kind: [] for kind in Kind}
+    for heard in stretches:
+        spoken = talk(heard)
+        speech += [_span(heard, *windows) for windows in spoken.sentences]
+        pauses += [_span(heard, *windows) for windows in spoken.pauses]
+        for start, end in _between(spoken.sentences, len(heard.voice)):
+            for kind, a, b in _kinds(heard, start, end):
+                others[kind].append(_span(heard, a, b))
+    return Sounds(
+        speech=tuple(speech),
+        music=tuple(others[Kind.MUSIC]),
+        silence=tuple(others[Kind.SILENCE]),
+        pauses=tuple(pauses),
+    )
+
+
+def _span(heard: Heard, start: int, end: int) -> Span:
+    return Span(start=heard.at(start), end=heard.at(end))
+
+
+def _between(windows: Sequence[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+    """The gaps before, between and after some windows of `count`."""
+    edges = [0, *(edge for pair in windows for edge in pair), count]
+    pairs = list(zip(edges[::2], edges[1::2], strict=True))
+    return [(start, end) for start, end in pairs if start < end]
+
+
+def _kinds(heard: Heard, start: int, end: int) -> list[tuple[Kind, int, int]]:
+    """Name what is heard from window to window, in stretches of no less than SHORTEST_WINDOWS."""
+    level = heard.level.astype(np.float64)
+    loud = float(np.percentile(level, LOUD_PERCENTILE))
+    threshold = float(np.clip(loud - SILENCE_BELOW_LOUD, *SILENCE_LIMITS))
+    labels = np.where(
+        level[start:end] < threshold,
+        Kind.SILENCE.value,
+        np.where(_tone(heard, start, end) > TONAL, Kind.MUSIC.value, Kind.NOISE.value),
+    )
+    return [
+        (_named(int(labels[a]), b - a), start + int(a), start + int(b))
+        for a, b in _smoothed(labels)
+    ]
+
+
+def _named(label: int, windows: int) -> Kind:
+    """The kind of a stretch; what is tonal for a moment only is the ring of what was said."""
+    kind = Kind(label)
+    return Kind.NOISE if kind is Kind.MUSIC and windows < SHORTEST_MUSIC else kind
+
+
+def _tone(heard: Heard, start: int, end: int) -> NDArray[np.float64]:
+    """How tonal each window is: the mean that begins with it, so that no speech before counts.
+
+    The last windows have nothing after them but what comes next; they keep the last value.
+    """
+    last = max(start, end - 1)
+    ahead = np.minimum(np.arange(start, end) + TONE_WINDOWS - 1, last)
+    return heard.tone[ahead].astype(np.float64)
+
+
+def _smoothed(labels: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Runs of one label: what most of the windows about each one say, none of them too short.
+
+    Changes `labels` accordingly.
+    """
+    around = np.ones(min(2 * SHORTEST_WINDOWS + 1, len(labels)))
+    votes = [np.convolve(labels == kind.value, around, "same") for kind in Kind]
+    labels[:] = np.argmax(votes, axis=0)
+    edges = [0, *(np.flatnonzero(np.diff(labels)) + 1), len(labels)]
+    runs: list[tuple[int, int]] = []
+    for start, end in pairwise(map(int, edges)):
+        if runs and (
+            end - start < SHORTEST_WINDOWS
+            or runs[-1][1] - runs[-1][0] < SHORTEST_WINDOWS
+            or labels[start] == labels[runs[-1][0]]
+        ):
+            before, _ = runs.pop()
+            longer = start if end - start > start - before else before
+            labels[before:end] = labels[longer]
+            start = before
+        runs.append((start, end))
+    return runs
