@@ -3,14 +3,16 @@
 -- it. The server puts the finished envelope into x-error-envelope and the status into
 -- x-http-status. What carries none was refused by grpc or Envoy, and is told apart here.
 --
--- Set ahead of this text at start, from the descriptor: ROUTES, a list of {path pattern, method,
--- field that the body is}, the last "" mostly, and WORDS, from the name of an enum to its words.
+-- Set ahead of this text at start, from the descriptor: WORDS, from the name of an enum to its
+-- words, and ROUTES, a list of {path pattern, method, field that the body is, fields in the path},
+-- the third "" mostly, the fourth like ",run_id,video_id,".
 
 local FILTER = "promptreel.envelope"
 local SERVING = "\8\1" -- a HealthCheckResponse whose status is SERVING
 local JSON = "application/json"
 local LONGEST_REQUEST_ID = 128
 local BAD_KEY = "Idempotency-Key is bad"
+local IN_PATH = "In the path already: "
 local LATER = "; come back after Retry-After seconds."
 
 local REFUSALS = { -- by gRPC status; a status without a row is INTERNAL
@@ -92,6 +94,20 @@ local function drop_foreign_headers(headers)
   end
 end
 
+-- A parameter named like a field of the path would win over the path: the first such, or nil.
+local function find_contradiction(method, path, query)
+  for _, route in ipairs(ROUTES) do
+    if route[2] == method and path:find(route[1]) then
+      for name in query:gmatch("([%w_]+)=") do
+        if route[4]:find("," .. name .. ",", 1, true) then
+          return name
+        end
+      end
+    end
+  end
+  return nil
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   -- Routes tell transcoded calls by these two: only the transcoder may set them.
@@ -101,7 +117,7 @@ function envoy_on_request(handle)
   if (headers:get("content-type") or ""):find("^application/grpc") then
     return
   end
-  local path = (headers:get(":path") or ""):match("^[^?]*") -- CONNECT has none
+  local path, query = (headers:get(":path") or ""):match("^([^?]*)%??(.*)$") -- CONNECT has none
   if path == "/healthz" then
     return answer_health(handle)
   end
@@ -112,6 +128,10 @@ function envoy_on_request(handle)
   handle:streamInfo():dynamicMetadata():set(FILTER, "call", call)
   if (headers:get("idempotency-key") or ""):find("[^\32-\126]") then
     return handle:respond({ [":status"] = "400" }, BAD_KEY) -- grpc could not hand it on
+  end
+  local twice = query ~= "" and find_contradiction(headers:get(":method"), path, query)
+  if twice then
+    return handle:respond({ [":status"] = "400" }, IN_PATH .. twice)
   end
   drop_foreign_headers(headers)
 end
@@ -151,6 +171,10 @@ local function read_complaint(text)
   end
   if text:find(BAD_KEY, 1, true) then
     return "Idempotency-Key", "must be 1 to 255 visible ASCII characters"
+  end
+  field = text:match(IN_PATH .. "([%w_]+)")
+  if field then
+    return field, "is in the path; leave it out of the query"
   end
   if text:find("Root element must be a message", 1, true) then
     return nil, "The body must be a JSON object."

@@ -103,6 +103,13 @@ def test_a_body_that_contradicts_the_path_is_refused(rest: httpx.Client) -> None
     assert [violation["field"] for violation in violations_of(answer)] == ["run_id"]
 
 
+def test_a_query_that_contradicts_the_path_is_refused(rest: httpx.Client) -> None:
+    answer = rest.get("/api/v2/prompt-runs/run_1/results", params={"run_id": "run_2"})
+    assert [violation["field"] for violation in violations_of(answer)] == ["run_id"]
+    fine = {"video_id": "vid_1", "limit": "5"}
+    assert rest.get("/api/v2/prompt-runs/run_1/results", params=fine).status_code == 200
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -28,6 +28,11 @@ class Route:
     """The field of the request that the body is; empty where it is the request, or none."""
 
     @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of the fields in the path."""
+        return tuple(re.findall(r"\{([^}]*)\}", self.path))
+
+    @property
     def lua_pattern(self) -> str:
         """The template as a Lua pattern over the whole path."""
         parts = re.split(r"(\{[^}]*\})", self.path)

@@ -53,7 +53,10 @@ def render(addresses: Addresses, folder: Path) -> Path:
 
 def _lua_tables(contract: Contract) -> str:
     """Answer the ROUTES and WORDS that envelope.lua looks up."""
-    rows = ((route.lua_pattern, route.method, route.body) for route in contract.routes)
+    rows = (
+        (route.lua_pattern, route.method, route.body, f",{','.join(route.variables)},")
+        for route in contract.routes
+    )
     routes = "".join(f"  {{ {', '.join(map(_quoted, row))} }},\n" for row in rows)
     words = "".join(
         f"  [{_quoted(name)}] = {_quoted(', '.join(words))},\n"
