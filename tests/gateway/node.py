@@ -1,15 +1,36 @@
-"""Node with the two gRPC packages, installed once into a cache outside the project."""
+"""A gRPC client in Node; its two packages are installed once into a cache outside the project."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("watch_run.cjs")
 PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/proto-loader@0.8.1")
+
+
+def run_node(address: str, key: str, request: Mapping[str, object]) -> list[dict[str, Any]]:
+    """The lines that the client printed; fails with what it said where it ended badly."""
+    folders = f"{ROOT / 'proto'}:{ROOT / 'third_party'}"
+    environment = {**os.environ, "NODE_PATH": str(node_modules())}
+    done = subprocess.run(
+        ["node", str(SCRIPT), address, key, folders, json.dumps(request)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def node_modules() -> Path:

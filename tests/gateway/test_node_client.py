@@ -1,36 +1,10 @@
 """A client in another language, with the contract's files alone, executes a run and watches it."""
 
-import json
-import os
-import subprocess
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from tests.gateway.conftest import Front
-from tests.gateway.node import node_modules
+from tests.gateway.node import run_node
 from tests.gateway.stand_in import StandIn
-
-ROOT = Path(__file__).parents[2]
-SCRIPT = Path(__file__).with_name("watch_run.cjs")
-
-
-def run_node(address: str, key: str, request: Mapping[str, object]) -> list[dict[str, Any]]:
-    """The lines that the client printed; fails with what it said where it ended badly."""
-    folders = f"{ROOT / 'proto'}:{ROOT / 'third_party'}"
-    environment = {**os.environ, "NODE_PATH": str(node_modules())}
-    done = subprocess.run(
-        ["node", str(SCRIPT), address, key, folders, json.dumps(request)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("through", ["server", "gateway"])
