@@ -39,13 +39,12 @@ def llm_calls(
 
 def _table(calls: list[LlmCall]) -> RenderableType:
     return tables.table(
-        ("call", "at", "purpose", "segment", "status", ">in", ">out", ">ms", "why"),
+        ("segment", "time", "purpose", "status", ">in", ">out", ">ms", "why"),
         [
             (
-                call.llm_call_id,
-                call.invoked_at,
-                f"{call.purpose}, attempt {call.attempt}" if call.attempt > 1 else call.purpose,
+                call.segment_id,
                 _where(call),
+                f"{call.purpose}, attempt {call.attempt}" if call.attempt > 1 else call.purpose,
                 tables.status("cached" if call.cached else call.status),
                 call.input_tokens,
                 call.output_tokens,

@@ -36,6 +36,8 @@ class Lines:
         match event.event_type.split("."):
             case ["media", "processing", _]:
                 yield f"{item.title}: {item.status}{_reason(item.error_message)}"
+            case ["prompt_run", "progress"] if "total_segments" in event.payload:
+                yield f"{item.title}: {item.total_segments} segments"
             case ["prompt_run", "progress"] if self._due(item, event):
                 yield f"{item.title}: {phase(item)}"
             case ["segment", "failed"]:

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import cached_property
@@ -46,6 +47,9 @@ Json = Annotated[
 
 Limit = Annotated[int, typer.Option(min=0, help="Show at most so many; 0 shows all.")]
 
+_PIPED_WIDTH = 180
+"""Columns where there is no terminal that has a width."""
+
 
 class Session:
     """One command's connection and its two ways to answer: for people and for scripts."""
@@ -68,7 +72,10 @@ class Session:
         """Where people read results: stdout."""
         from rich.console import Console
 
-        return Console(highlight=False)
+        console = Console(highlight=False)
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = _PIPED_WIDTH
+        return console
 
     @cached_property
     def notes(self) -> "Console":

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,9 @@ _COLOURS = {
     "blocked": "red",
     "cancelled": "magenta",
 }
+
+_WHOLE = frozenset({"index", "video", "prompt", "run", "segment", "retry", "call", "time"})
+"""Columns that are of use only unbroken: ids to copy, and times."""
 
 
 def status(word: object) -> Text:
@@ -84,10 +88,19 @@ def table(
     columns: Iterable[str], rows: Iterable[Sequence[Any]], *, title: str = "", lines: bool = False
 ) -> Table:
     """Lay rows out under column names; a name that starts with `>` is aligned to the right."""
-    shown = Table(title=escape(title) if title else None, title_justify="left", show_lines=lines)
+    shown = Table(
+        title=escape(title) if title else None,
+        title_justify="left",
+        show_lines=lines,
+        box=box.HORIZONTALS if lines else box.SIMPLE_HEAD,
+        show_edge=lines,
+        pad_edge=False,
+    )
     for name in columns:
         justify: Any = "right" if name.startswith(">") else "left"
-        shown.add_column(name.removeprefix(">"), justify=justify, overflow="fold")
+        shown.add_column(
+            name.removeprefix(">"), justify=justify, overflow="fold", no_wrap=name in _WHOLE
+        )
     for row in rows:
         shown.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
     return shown

@@ -36,7 +36,7 @@ def heartbeat() -> event_pb2.Heartbeat:
 
 def only_counts(event: Event) -> bool:
     """Whether an event says no more than what a snapshot of the run says as well."""
-    return event.event_type is EventType.RUN_PROGRESS and event.payload.get("phase") == "extracting"
+    return event.event_type is EventType.RUN_PROGRESS and event.video_id is None
 
 
 class Watches:

@@ -47,7 +47,8 @@ def test_counts_are_told_now_and_then_and_when_they_are_complete() -> None:
     )
 
     assert lines == [
-        "video_1: 0 of 4 segments",
+        "video_1: 4 segments",
+        "video_1: 1 of 4 segments",
         "video_1: 2 of 4 segments",
         "video_1: 4 of 4 segments",
     ]
