@@ -1,5 +1,6 @@
 """From when to when the packets of each stream really last, whatever the header claims."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,9 +26,11 @@ class Extent:
     packets: int = 0
     first: int | None = None
     end: int | None = None
-    latest: int | None = None
+    last: int | None = None
+    """When the last one begins to be shown."""
+    clock: int | None = None
     furthest_back: int = 0
-    """The longest jump back of the decoding clock."""
+    """The longest jump back of the decoding clock: more than a blink means it began anew."""
 
     def add(self, shown_at: int | None, decoded_at: int | None, lasting: int) -> None:
         """Count one packet that will be presented."""
@@ -37,10 +40,11 @@ class Extent:
             return
         self.first = at if self.first is None else min(self.first, at)
         self.end = at + lasting if self.end is None else max(self.end, at + lasting)
-        clock = at if decoded_at is None else decoded_at
-        if self.latest is not None:
-            self.furthest_back = max(self.furthest_back, self.latest - clock)
-        self.latest = clock if self.latest is None else max(self.latest, clock)
+        self.last = at if self.last is None else max(self.last, at)
+        if decoded_at is not None:
+            clock = decoded_at if self.clock is None else self.clock
+            self.furthest_back = max(self.furthest_back, clock - decoded_at)
+            self.clock = max(clock, decoded_at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +60,25 @@ class Extents:
 
 
 async def measure_extents(
-    descriptor: int, size: int, header: FileHeader, *, ffmpeg: Ffmpeg, limits: Limits
+    descriptor: int,
+    size: int,
+    header: FileHeader,
+    *,
+    ffmpeg: Ffmpeg,
+    limits: Limits,
+    small: int = SMALL_FILE_BYTES,
 ) -> Extents:
     """Read the packets' times: of the whole file where it is small or lies, else of its end.
 
-    Memory stays flat. What can't be read to the end counts as far as it goes.
+    `size` and `small` are bytes. Memory stays flat. What can't be read to the end counts as far
+    as it goes.
     """
     trusted = header.container not in RESTARTING_CLOCKS and header.end is not None
-    if size > SMALL_FILE_BYTES and trusted and header.end is not None:
+    if size > small and trusted and header.end is not None:
         since = max(header.end - TAIL_SECONDS, header.start or Fraction(0))
-        tail = await _read(descriptor, [f"{float(since):.3f}%"], ffmpeg=ffmpeg, limits=limits)
+        # An end is named because ffprobe 6.0 forgets to note that there is none.
+        interval = f"{float(since):.3f}%+{10 * TAIL_SECONDS}"
+        tail = await _read(descriptor, [interval], ffmpeg=ffmpeg, limits=limits)
         end = presented_end(Extents(streams=tail, whole=False), header)
         if end is not None and abs(end - header.end) <= DRIFT_SECONDS:
             return Extents(streams=tail, whole=False)
@@ -87,7 +100,7 @@ def presented_end(extents: Extents, header: FileHeader) -> Fraction | None:
 
 def _last_length(rate: Fraction, time_base: Fraction, seen: Extent) -> Fraction:
     """How long the last picture stands where its packet does not say: one average frame."""
-    said_nothing = seen.end == seen.latest and rate > 0
+    said_nothing = seen.end == seen.last and rate > 0
     return 1 / rate / time_base if said_nothing else Fraction(0)
 
 
@@ -103,6 +116,7 @@ async def _read(
         form="csv=print_section=0",
     )
     streams: dict[int, Extent] = {}
+    os.lseek(descriptor, 0, os.SEEK_SET)  # an earlier run has left it elsewhere
     async with child(argv, limits=limits, pass_fds=(descriptor,)) as running:
         rest = b""
         while piece := await running.stdout.read(_READ_BYTES):

@@ -13,6 +13,7 @@ from promptreel_server.media import refusals
 from promptreel_server.media.child import Completed, Limits, complete
 from promptreel_server.media.extent import (
     DRIFT_SECONDS,
+    RESTARTING_CLOCKS,
     Extents,
     measure_extents,
     presented_end,
@@ -163,6 +164,8 @@ def _facts(
     longest: Fraction,
 ) -> MediaFacts:
     """Put together what is true of the media, the packets having the last word on its length."""
+    if header.container in RESTARTING_CLOCKS:
+        _check_clock(extents, video, audio)
     start, end = _first_instant(extents, video, audio), presented_end(extents, header)
     if start is None or end is None or end <= start:
         raise refusals.without_times()
@@ -189,6 +192,14 @@ def _facts(
         audio_stream=audio.index if audio else None,
         streams=tuple(stream.described() for stream in header.streams),
     )
+
+
+def _check_clock(extents: Extents, *streams: StreamHeader | None) -> None:
+    """Refuse a stream whose clock begins anew: two of its pictures would be shown at one time."""
+    for stream in streams:
+        seen = extents.streams.get(stream.index) if stream else None
+        if stream and seen and seen.furthest_back * stream.time_base > DRIFT_SECONDS:
+            raise refusals.restarted(seen.furthest_back * stream.time_base)
 
 
 def _first_instant(extents: Extents, *streams: StreamHeader | None) -> Fraction | None:

@@ -59,6 +59,14 @@ def encrypted() -> UnsupportedMedia:
     return UnsupportedMedia("The media is encrypted (DRM) and can't be decoded.")
 
 
+def restarted(back: Fraction) -> UnsupportedMedia:
+    """Refuse a transport stream that is two recordings in one; `back` is in seconds."""
+    return UnsupportedMedia(
+        f"The clock of the file jumps back by {float(back):.1f} s in the middle: it is several "
+        "recordings in one. Send each by itself, or join them with continuous time stamps."
+    )
+
+
 def undecodable(kind: str, codec: str | None, run: Completed) -> UnsupportedMedia:
     """Refuse streams of which no frame could be decoded; `kind` is `pictures` or `sound`."""
     too_big = re.search(r"Picture size (\d+)x(\d+) is invalid", run.stderr_tail)

@@ -37,6 +37,10 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_a_child_s_output_words_and_end_are_answered(run: Runner) -> None:
     done = run(complete(shell("echo out; echo words >&2; exit 3"), limits=Limits()))
     assert (done.returncode, done.stdout, done.stderr_tail) == (3, b"out\n", "words")
@@ -175,11 +179,11 @@ def test_several_outputs_are_read_at_once(run: Runner) -> None:
 def test_no_descriptor_is_left_open(run: Runner) -> None:
     async def many() -> tuple[int, int]:
         await complete(shell("true"), limits=Limits())
-        before = len(list(Path("/proc/self/fd").iterdir()))
+        before = open_descriptors()
         for _ in range(5):
             await complete(shell("echo words >&2"), limits=Limits())
         await asyncio.sleep(0.05)
-        return before, len(list(Path("/proc/self/fd").iterdir()))
+        return before, open_descriptors()
 
     before, after = run(many())
     assert after <= before
