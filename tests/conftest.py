@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.owners import Owners, owners_of
 from tests.served import Served, served
 
 
@@ -12,3 +13,10 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A whole server with its gateway, shared by the tests of a worker."""
     with served(tmp_path_factory.mktemp("serving")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def owners(serving: Served) -> Iterator[Owners]:
+    """Keys of owners of their own on the shared server."""
+    with owners_of(serving.data) as made:
+        yield made

@@ -65,6 +65,8 @@ def served(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def start(
@@ -80,15 +82,15 @@ def start(
     if not gateway:
         argv.append("--no-gateway")
     own = {"PROMPTREEL_CANNED_SCRIPTS": str(scripts), "PROMPTREEL_DRAIN_SECONDS": "2"}
-    log = (data / "server.log").open("a")
-    return subprocess.Popen(
-        argv,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        env={**os.environ, **own, **(environment or {})},
-        start_new_session=True,
-    )
+    with (data / "server.log").open("a") as log:
+        return subprocess.Popen(
+            argv,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, **own, **(environment or {})},
+            start_new_session=True,
+        )
 
 
 def _announced(process: "subprocess.Popen[str]", data: Path) -> Served:

@@ -1,0 +1,51 @@
+"""Owners of keys on a server that runs: each is nobody that was before."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from promptreel_server.app import data_folder_database
+from promptreel_server.model.key import Scope
+from promptreel_server.store import keys
+from promptreel_server.store.database import Database
+from tests.gateway.loop_thread import LoopThread
+
+
+class Owners:
+    """Makes keys in the database of a server, without a process for each."""
+
+    def __init__(self, database: Database, thread: LoopThread) -> None:
+        self._database = database
+        self._thread = thread
+        self._numbers = itertools.count()
+
+    def fresh(self) -> str:
+        """Name an owner that has nothing yet."""
+        return f"owner-{next(self._numbers)}"
+
+    def key(self, owner: str | None = None, scope: Scope = Scope.ADMIN) -> str:
+        """Make a key of an owner, a fresh one where none is named."""
+        secret = keys.new_secret()
+        owner_id = self.fresh() if owner is None else owner
+        self._thread.run(
+            self._database.write(
+                lambda tx: keys.create(
+                    tx, owner_id=owner_id, name="test", scope=scope, secret=secret
+                )
+            )
+        )
+        return secret
+
+
+@contextmanager
+def owners_of(data: Path) -> Iterator[Owners]:
+    """Open the database of a server's data folder for the length of the block."""
+    thread = LoopThread()
+    opened = data_folder_database(data)
+    try:
+        database = thread.run(opened.__aenter__())
+        yield Owners(database, thread)
+        thread.run(opened.__aexit__(None, None, None))
+    finally:
+        thread.close()
