@@ -17,7 +17,6 @@ from promptreel_server.media.probe import PROBE_LIMITS, probe
 from promptreel_server.model.media import MediaFacts, MediaType
 from tests import footage
 
-
 PLAYLIST = b"""#EXTM3U
 #EXT-X-TARGETDURATION:1
 #EXTINF:1,
