@@ -2,11 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from fractions import Fraction
 from typing import Self
 
 SIGNALS_VERSION = "1"
 """Changes whenever the same medium might show other shots or sounds; older ones are not reused."""
+
+
+class Kind(Enum):
+    """What is heard for a while."""
+
+    SPEECH = "speech"
+    MUSIC = "music"
+    """Tones for a second or more, and nobody talks."""
+    SILENCE = "silence"
+    NOISE = "noise"
+    """Anything else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +39,8 @@ class Signals:
     """The shots and sounds of one media item; None means not looked at yet, () means none there.
 
     `shots` cover the pictures without a gap. `speech` are the stretches in which somebody talks,
-    `music` and `silence` those with only that; what is left of the sound is noise.
+    `music` and `silence` those with only that; what is left of the sound is noise. `pauses` are
+    the moments of quiet within speech.
     """
 
     version: str = SIGNALS_VERSION
@@ -35,6 +48,7 @@ class Signals:
     speech: tuple[Span, ...] | None = None
     music: tuple[Span, ...] | None = None
     silence: tuple[Span, ...] | None = None
+    pauses: tuple[Span, ...] | None = None
 
     def to_json(self) -> dict[str, object]:
         """Plain JSON: fractions as "numerator/denominator" strings, so that nothing is rounded."""
@@ -44,6 +58,7 @@ class Signals:
             "speech": _listed(self.speech),
             "music": _listed(self.music),
             "silence": _listed(self.silence),
+            "pauses": _listed(self.pauses),
         }
 
     @classmethod
@@ -55,6 +70,7 @@ class Signals:
             speech=_spans(stored.get("speech")),
             music=_spans(stored.get("music")),
             silence=_spans(stored.get("silence")),
+            pauses=_spans(stored.get("pauses")),
         )
 
     def joined(self, other: "Signals | None") -> Self:
@@ -67,6 +83,7 @@ class Signals:
             speech=other.speech if self.speech is None else self.speech,
             music=other.music if self.music is None else self.music,
             silence=other.silence if self.silence is None else self.silence,
+            pauses=other.pauses if self.pauses is None else self.pauses,
         )
 
 

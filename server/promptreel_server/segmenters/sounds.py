@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from promptreel_server.segmenters.signals import Span
+from promptreel_server.segmenters.signals import Kind, Span
 from promptreel_server.segmenters.sound import TONE_WINDOWS, Heard
 from promptreel_server.segmenters.speech import talk
 
@@ -24,14 +23,8 @@ SHORTEST_WINDOWS = 12
 
 SHORTEST_MUSIC = 32
 """A second of tones is music."""
-
-
-class Kind(Enum):
-    """What is heard when nobody talks."""
-
-    SILENCE = 0
-    NOISE = 1
-    MUSIC = 2
+UNSPOKEN = (Kind.SILENCE, Kind.NOISE, Kind.MUSIC)
+"""What is heard while nobody talks; windows are labelled by the place in this list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +42,7 @@ def sounds(stretches: Sequence[Heard]) -> Sounds:
     """Part what was heard."""
     speech: list[Span] = []
     pauses: list[Span] = []
-    others: dict[Kind, list[Span]] = {kind: [] for kind in Kind}
+    others: dict[Kind, list[Span]] = {kind: [] for kind in UNSPOKEN}
     for heard in stretches:
         spoken = talk(heard)
         speech += [_span(heard, *windows) for windows in spoken.sentences]
@@ -83,8 +76,12 @@ def _kinds(heard: Heard, start: int, end: int) -> list[tuple[Kind, int, int]]:
     threshold = float(np.clip(loud - SILENCE_BELOW_LOUD, *SILENCE_LIMITS))
     labels = np.where(
         level[start:end] < threshold,
-        Kind.SILENCE.value,
-        np.where(_tone(heard, start, end) > TONAL, Kind.MUSIC.value, Kind.NOISE.value),
+        UNSPOKEN.index(Kind.SILENCE),
+        np.where(
+            _tone(heard, start, end) > TONAL,
+            UNSPOKEN.index(Kind.MUSIC),
+            UNSPOKEN.index(Kind.NOISE),
+        ),
     )
     return [
         (_named(int(labels[a]), b - a), start + int(a), start + int(b))
@@ -94,7 +91,7 @@ def _kinds(heard: Heard, start: int, end: int) -> list[tuple[Kind, int, int]]:
 
 def _named(label: int, windows: int) -> Kind:
     """The kind of a stretch; what is tonal for a moment only is the ring of what was said."""
-    kind = Kind(label)
+    kind = UNSPOKEN[label]
     return Kind.NOISE if kind is Kind.MUSIC and windows < SHORTEST_MUSIC else kind
 
 
@@ -114,7 +111,7 @@ def _smoothed(labels: NDArray[np.int64]) -> list[tuple[int, int]]:
     Changes `labels` accordingly.
     """
     around = np.ones(min(2 * SHORTEST_WINDOWS + 1, len(labels)))
-    votes = [np.convolve(labels == kind.value, around, "same") for kind in Kind]
+    votes = [np.convolve(labels == label, around, "same") for label in range(len(UNSPOKEN))]
     labels[:] = np.argmax(votes, axis=0)
     edges = [0, *(np.flatnonzero(np.diff(labels)) + 1), len(labels)]
     runs: list[tuple[int, int]] = []
