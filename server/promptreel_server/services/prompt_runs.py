@@ -8,6 +8,7 @@ import grpc
 from sqlalchemy import Connection
 
 from promptreel.v2 import (
+    llm_call_pb2,
     manifest_pb2,
     prompt_run_pb2,
     prompt_run_pb2_grpc,
@@ -166,16 +167,17 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
         listing = Listing(name="results", filters=(request.run_id, request.video_id))
         part = self._cursors.wanted(listing, request)
 
-        def read(c: Connection) -> prompt_run_pb2.ListResultsResponse:
+        def read(c: Connection) -> Page[result_pb2.SegmentRunResult]:
             run = runs.fetch(c, owner_id, request.run_id)
             item = run_media.fetch(c, run.run_id, request.video_id)
-            page = run_segments.results(c, run.run_id, item.video_id, part)
-            return prompt_run_pb2.ListResultsResponse(
-                data=[result_message(run, item, found) for found in page.items],
-                pagination=self._cursors.pagination(listing, part, page),
-            )
+            found = run_segments.results(c, run.run_id, item.video_id, part)
+            messages = tuple(result_message(run, item, one) for one in found.items)
+            return Page(items=messages, after=found.after)
 
-        return await self._database.read(read)
+        page = await self._database.read(read)
+        return prompt_run_pb2.ListResultsResponse(
+            data=page.items, pagination=self._cursors.pagination(listing, part, page)
+        )
 
     async def GetVideoResult(
         self, request: prompt_run_pb2.GetVideoResultRequest, context: Context
@@ -199,33 +201,11 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
         listing = Listing(name="failed", filters=(request.run_id, request.video_id))
         part = self._cursors.wanted(listing, request) if paged else None
 
-        def read(c: Connection) -> manifest_pb2.FailedSegmentManifest:
+        def read(c: Connection) -> tuple[manifest_pb2.FailedSegmentManifest, Page[VideoFailures]]:
             run = runs.fetch(c, owner_id, request.run_id)
-            return self._manifest(c, run, request.video_id, part, listing)
+            return _manifest(c, run, request.video_id, part)
 
-        return await self._database.read(read)
-
-    def _manifest(
-        self, c: Connection, run: Run, video_id: str, part: Slice | None, listing: Listing
-    ) -> manifest_pb2.FailedSegmentManifest:
-        failures = manifest.by_video(c, run.run_id)
-        if video_id:
-            run_media.fetch(c, run.run_id, video_id)
-            failures = [one for one in failures if one.video_id == video_id]
-        message = manifest_pb2.FailedSegmentManifest(
-            run_id=run.run_id,
-            status=RUN_STATUS.number(run.status),
-            videos_with_failures=len(failures),
-            failed_segments=sum(one.failed_segments for one in failures),
-            operation_counts=counts_message(sum_of(failures)),
-        )
-        page = _page(failures, part)
-        room = MOST_IN_MANIFEST
-        for one in page.items:
-            segments = _failed_segments(c, run.run_id, one, room)
-            room -= len(segments)
-            message.videos.append(video_message(one, segments))
-            message.truncated = message.truncated or len(segments) < one.failed_segments
+        message, page = await self._database.read(read)
         following = self._cursors.next(listing, page)
         if following is not None:
             message.next_cursor = following
@@ -319,16 +299,16 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
         listing = Listing(name="retries", filters=ids)
         part = self._cursors.wanted(listing, request)
 
-        def read(c: Connection) -> prompt_run_pb2.ListSegmentRetriesResponse:
+        def read(c: Connection) -> Page[Retry]:
             runs.fetch(c, owner_id, request.run_id)
             run_segments.fetch(c, *ids)
-            page = retries.page(c, *ids, part)
-            return prompt_run_pb2.ListSegmentRetriesResponse(
-                data=[retry_message(retry) for retry in page.items],
-                pagination=self._cursors.pagination(listing, part, page),
-            )
+            return retries.page(c, *ids, part)
 
-        return await self._database.read(read)
+        page = await self._database.read(read)
+        return prompt_run_pb2.ListSegmentRetriesResponse(
+            data=[retry_message(retry) for retry in page.items],
+            pagination=self._cursors.pagination(listing, part, page),
+        )
 
     async def ListLlmCalls(
         self, request: prompt_run_pb2.ListLlmCallsRequest, context: Context
@@ -344,15 +324,16 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
         )
         part = self._cursors.wanted(listing, request)
 
-        def read(c: Connection) -> prompt_run_pb2.ListLlmCallsResponse:
+        def read(c: Connection) -> Page[llm_call_pb2.LlmCall]:
             runs.fetch(c, owner_id, request.run_id)
-            page = llm_calls.page(c, request.run_id, wanted, part)
-            return prompt_run_pb2.ListLlmCallsResponse(
-                data=[llm_call_message(recorded) for recorded in page.items],
-                pagination=self._cursors.pagination(listing, part, page),
-            )
+            found = llm_calls.page(c, request.run_id, wanted, part)
+            messages = tuple(llm_call_message(recorded) for recorded in found.items)
+            return Page(items=messages, after=found.after)
 
-        return await self._database.read(read)
+        page = await self._database.read(read)
+        return prompt_run_pb2.ListLlmCallsResponse(
+            data=page.items, pagination=self._cursors.pagination(listing, part, page)
+        )
 
     def WatchPromptRun(
         self, request: prompt_run_pb2.WatchPromptRunRequest, context: Context
@@ -390,6 +371,31 @@ def _call_filter(request: prompt_run_pb2.ListLlmCallsRequest) -> CallFilter:
         segment_id=request.segment_id or None,
         status=CALL_STATUS.member(request.status, "status") if status else None,
     )
+
+
+def _manifest(
+    c: Connection, run: Run, video_id: str, part: Slice | None
+) -> tuple[manifest_pb2.FailedSegmentManifest, Page[VideoFailures]]:
+    """The manifest of a run, and the page of media items that it lists."""
+    failures = manifest.by_video(c, run.run_id)
+    if video_id:
+        run_media.fetch(c, run.run_id, video_id)
+        failures = [one for one in failures if one.video_id == video_id]
+    message = manifest_pb2.FailedSegmentManifest(
+        run_id=run.run_id,
+        status=RUN_STATUS.number(run.status),
+        videos_with_failures=len(failures),
+        failed_segments=sum(one.failed_segments for one in failures),
+        operation_counts=counts_message(sum_of(failures)),
+    )
+    page = _page(failures, part)
+    room = MOST_IN_MANIFEST
+    for one in page.items:
+        segments = _failed_segments(c, run.run_id, one, room)
+        room -= len(segments)
+        message.videos.append(video_message(one, segments))
+        message.truncated = message.truncated or len(segments) < one.failed_segments
+    return message, page
 
 
 def _page(failures: list[VideoFailures], part: Slice | None) -> Page[VideoFailures]:
