@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -19,16 +19,21 @@ from promptreel.v2 import (
     index_pb2,
     index_pb2_grpc,
     prompt_pb2_grpc,
+    prompt_run_pb2,
     prompt_run_pb2_grpc,
     rest_pb2_grpc,
+    run_pb2,
+    segment_pb2,
     video_pb2,
     video_pb2_grpc,
 )
 from promptreel_server.model.key import Scope
-from promptreel_server.store import keys
+from promptreel_server.store import idempotency, keys
 from promptreel_server.store.database import Database
+from promptreel_server.store.idempotency import KeyUse
 from tests.gateway.loop_thread import LoopThread
 
+Found = TypeVar("Found")
 Metadata = tuple[tuple[str, str], ...]
 
 
@@ -130,15 +135,61 @@ class Caller:
         request = index_pb2.CreateIndexRequest(name=name)
         return self.indexes.CreateIndex(request, metadata=self.said()).index_id
 
+    def until_imported(self, job_id: str) -> import_job_pb2.ImportJob:
+        request = import_job_pb2.GetImportJobRequest(job_id=job_id)
+
+        def ended() -> import_job_pb2.ImportJob | None:
+            job = self.jobs.GetImportJob(request, metadata=self.said())
+            return job if job.HasField("completed_at") else None
+
+        return until(ended)
+
+    def until_runs_end(self) -> list[run_pb2.PromptRun]:
+        request = prompt_run_pb2.ListPromptRunsRequest()
+        open_ones = (enums_pb2.RunStatus.Value.pending, enums_pb2.RunStatus.Value.processing)
+
+        def ended() -> list[run_pb2.PromptRun] | None:
+            runs = list(self.runs.ListPromptRuns(request, metadata=self.said()).data)
+            return None if any(run.status in open_ones for run in runs) else runs
+
+        return until(ended)
+
+    def wait_for_key(self, key: str) -> None:
+        """Wait until the server holds an idempotency key for an upload."""
+        use = KeyUse(owner_id=self.owner, operation="UploadVideo", key=key)
+        database = self.live.database
+
+        def held() -> bool | None:
+            found = self.live.thread.run(database.read(lambda c: idempotency.find(c, use)))
+            return None if found is None else True
+
+        until(held)
+
     def until_deleted(self, index_id: str) -> index_pb2.IndexDeletion:
         request = index_pb2.GetIndexDeletionRequest(index_id=index_id)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
+
+        def done() -> index_pb2.IndexDeletion | None:
             found = self.indexes.GetIndexDeletion(request, metadata=self.said())
-            if found.status == enums_pb2.DeletionStatus.Value.deleted:
-                return found
-            time.sleep(0.05)
-        raise AssertionError("the deletion did not end")
+            return found if found.status == enums_pb2.DeletionStatus.Value.deleted else None
+
+        return until(done)
+
+    def until_video_deleted(self, video_id: str) -> video_pb2.VideoDeletion:
+        request = video_pb2.GetVideoDeletionRequest(video_id=video_id)
+
+        def done() -> video_pb2.VideoDeletion | None:
+            found = self.videos.GetVideoDeletion(request, metadata=self.said())
+            return found if found.status == enums_pb2.DeletionStatus.Value.deleted else None
+
+        return until(done)
+
+    def delete_index(self, index_id: str) -> index_pb2.IndexDeletion:
+        request = index_pb2.DeleteIndexRequest(index_id=index_id)
+        return self.indexes.DeleteIndex(request, metadata=self.said())
+
+    def segments(self, video_id: str) -> list[segment_pb2.Segment]:
+        request = video_pb2.ListVideoSegmentsRequest(video_id=video_id)
+        return list(self.videos.ListVideoSegments(request, metadata=self.said()).data)
 
     def upload(
         self,
@@ -152,6 +203,17 @@ class Caller:
         data = content.read_bytes() if isinstance(content, Path) else content
         header = video_pb2.UploadHeader(title=title, index_id=index_id, file_name=file_name)
         return self.videos.UploadVideo(upload_parts(header, data), metadata=self.said(**headers))
+
+
+def until(look: Callable[[], Found | None], seconds: float = 20.0) -> Found:
+    """Look again and again until there is something to see."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found is not None:
+            return found
+        time.sleep(0.03)
+    raise AssertionError("what was waited for did not come")
 
 
 def upload_parts(
