@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from promptreel_server.errors import UnknownModel
 from promptreel_server.extractors.extractor import Extractor
+
+if TYPE_CHECKING:
+    from promptreel_server.extractors.evidence import Labeller
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +18,17 @@ class ExtractorOptions:
 
     canned_scripts: Path | None = None
     """A JSON file of scripts by name for `canned:<name>`; its `default` is `canned` itself."""
+    models: Path | None = None
+    """The folder of the pulled models; None: the user's cache."""
+    ffmpeg: Path | None = None
+    """None: the one on PATH, else the wheel's."""
+    ffprobe: Path | None = None
+    labeller: "Labeller | None" = None
+    """Says what frames show, as evidence for `local`: the image embedder of the server."""
+    threads: int | None = None
+    """Threads of a local model; None: one less than there are processors."""
+    idle_seconds: float = 120.0
+    """How long a local model stays in memory after its last call."""
 
 
 class Extractors:
@@ -68,9 +83,24 @@ def _canned(name: str, options: ExtractorOptions) -> Extractor:
     return CannedExtractor(scripts[wanted], model=name)
 
 
+def _local(_name: str, options: ExtractorOptions) -> Extractor:
+    from promptreel_server.extractors.local import LocalExtractor
+    from promptreel_server.media.ffmpeg import locate
+    from promptreel_server.weights.shelf import Shelf
+
+    return LocalExtractor(
+        ffmpeg=locate(options.ffmpeg, options.ffprobe),
+        shelf=Shelf(options.models),
+        labeller=options.labeller,
+        threads=options.threads,
+        idle_seconds=options.idle_seconds,
+    )
+
+
 _Make = Callable[[str, ExtractorOptions], Extractor]
 
 _FAMILIES: dict[str, tuple[str, _Make]] = {
+    "local": ("", _local),
     "canned": ("", _canned),
     "canned:": ("<script>", _canned),
 }

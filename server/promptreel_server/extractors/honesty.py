@@ -1,0 +1,107 @@
+"""Takes back what a small model says without knowing: filler words, names nobody mentioned."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from promptreel_server.extractors.grammar import allows_null
+from promptreel_server.extractors.leaves import resolve
+from promptreel_server.model.prompt import JsonObject
+
+_FILLER = frozenset(
+    {
+        *("none", "null", "nil", "n/a", "na", "-", "?", "empty", "nothing", "nobody", "no one"),
+        *("unknown", "unspecified", "not known", "not specified", "not given", "not mentioned"),
+        *("not available", "not recognised", "nothing recognised", "none in particular"),
+    }
+)
+_LONGEST_CLAIM = 80
+"""A longer text is a description in the model's own words."""
+_STEM = 4
+"""So many letters in common are the same word: "bridge" and "bridges"."""
+_WORD = re.compile(r"\w{3,}")
+
+
+def tidied(answer: JsonObject, json_schema: JsonObject, evidence: str) -> JsonObject:
+    """Answer it without filler, and with null for what no word of the evidence supports.
+
+    Only where the schema takes it: a text becomes null where null is allowed, an optional property
+    that is null where it may not be is left out, a list loses empty and repeated entries. Texts
+    that may not be null, long descriptions, enums, numbers and booleans stay.
+    """
+    tidy = _Tidy(json_schema, evidence)
+    found = tidy.value(answer, json_schema)
+    return found if isinstance(found, Mapping) else answer
+
+
+class _Tidy:
+    def __init__(self, root: JsonObject, evidence: str) -> None:
+        self._root = root
+        self._stems = _stems(evidence)
+
+    def value(self, value: Any, node: Any) -> Any:
+        node = self._meant(node, value)
+        if isinstance(value, Mapping):
+            return self._object(value, node)
+        if isinstance(value, list):
+            return self._list(value, node)
+        if isinstance(value, str):
+            return self._text(value, node)
+        return value
+
+    def _meant(self, node: Any, value: Any) -> JsonObject:
+        """The subschema with references followed, and of alternatives the one of this kind."""
+        if not isinstance(node, Mapping):
+            return {}
+        if "$ref" in node:
+            return self._meant(resolve(node["$ref"], self._root), value)
+        for keyword in ("anyOf", "oneOf"):
+            for branch in node.get(keyword, ()):
+                meant = self._meant(branch, value)
+                if isinstance(value, Mapping) and "properties" in meant:
+                    return meant
+                if isinstance(value, list) and "items" in meant:
+                    return meant
+        return node
+
+    def _object(self, value: JsonObject, node: JsonObject) -> JsonObject:
+        properties, required = node.get("properties", {}), node.get("required", ())
+        found = {}
+        for name, child in value.items():
+            schema = properties.get(name, {})
+            tidy = self.value(child, schema)
+            if tidy is None and name not in required and not allows_null(schema, self._root):
+                continue
+            found[name] = tidy
+        return found
+
+    def _list(self, value: list[Any], node: JsonObject) -> list[Any]:
+        items = node.get("items", {})
+        found: list[Any] = []
+        for child in value:
+            filler = isinstance(child, str) and _is_filler(child)
+            tidy = self.value(child, items)
+            if not filler and tidy not in found:
+                found.append(tidy)
+        return found if len(found) >= node.get("minItems", 0) else value
+
+    def _text(self, value: str, node: JsonObject) -> str | None:
+        if "enum" in node or "const" in node or not allows_null(node, self._root):
+            return "" if _is_filler(value) and _takes_empty(node) else value
+        return None if _is_filler(value) or not self._supported(value) else value
+
+    def _supported(self, value: str) -> bool:
+        return len(value) > _LONGEST_CLAIM or bool(_stems(value) & self._stems)
+
+
+def _is_filler(text: str) -> bool:
+    return text.strip().strip(".").lower() in _FILLER or not text.strip()
+
+
+def _takes_empty(node: JsonObject) -> bool:
+    bound = {"enum", "const", "pattern", "format"} & set(node)
+    return not bound and not node.get("minLength")
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:_STEM].lower() for word in _WORD.findall(text)}
