@@ -286,7 +286,7 @@ async def test_a_segment_that_was_cancelled_before_it_began_is_marked_so(running
     running.canned.change(CannedScript(latency_seconds=0.2))
     video = await running.add(seconds=200)
     run = await running.execute(await running.prompt(), [video], seconds=1)
-    await asyncio.sleep(0.1)
+    await _begun(running, run)
     await running.database.write(lambda tx: running.engine.request_stop(tx, run, "key_test"))
     running.engine.stop(run.run_id)
     await running.ended(run.run_id)
