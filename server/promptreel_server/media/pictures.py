@@ -111,18 +111,13 @@ class Pictures:
         """Answer a JPEG of the instant `at`, longest side 320; None where there are no pictures."""
         if facts.video_stream is None:
             return None
-        instants = [at, *(max(at - back, float(facts.start)) for back in LOOK_BACK_SECONDS)]
-        for since in instants:
-            with opened(path) as descriptor:
-                stream = pictures_of(self.ffmpeg, descriptor, facts, since, threads=2)
-                small = scaled(stream, THUMBNAIL_SIDE).filter("format", "yuvj420p")
-                output = builder.output(
-                    small, "pipe:1", format="mjpeg", **{"frames:v": 1, "q:v": 4}
-                )
-                picture = await self._made(output, (descriptor,))
-            if picture:
-                return picture
-        raise MediaUnreadable(f"No picture could be decoded at {at:.3f} s or before it.")
+        picture = await self._drawn(path, facts, at)
+        if not picture:
+            standing = await self._still_standing(path, facts, at)
+            picture = await self._drawn(path, facts, standing[0].at) if standing else b""
+        if not picture:
+            raise MediaUnreadable(f"No picture could be decoded at {at:.3f} s or before it.")
+        return picture
 
     async def preview_gif(self, path: Path, facts: MediaFacts) -> bytes | None:
         """Answer an animated GIF, 240 pixels wide or high, of at most 3 s; None without video.
@@ -140,9 +135,9 @@ class Pictures:
             descriptors = [stack.enter_context(opened(path)) for _ in moments]
             places = zip(descriptors, moments, strict=True)
             parts = [
-                scaled(
-                    pictures_of(self.ffmpeg, descriptor, facts, at, t=each, threads=1), GIF_SIDE
-                ).filter("fps", GIF_RATE, eof_action="pass")
+                scaled(pictures_of(self.ffmpeg, descriptor, facts, at, t=each, threads=1), GIF_SIDE)
+                .filter("fps", GIF_RATE, eof_action="pass")
+                .filter("trim", end_frame=int(each * GIF_RATE))
                 for descriptor, at in places
             ]
             joined = builder.concat(*parts, v=1, a=0) if len(parts) > 1 else parts[0]
@@ -150,6 +145,14 @@ class Pictures:
         if not picture:
             raise MediaUnreadable("No moving picture could be decoded.")
         return picture
+
+    async def _drawn(self, path: Path, facts: MediaFacts, at: float) -> bytes:
+        """Draw the first frame from an instant on as a JPEG; nothing where there is none."""
+        with opened(path) as descriptor:
+            stream = pictures_of(self.ffmpeg, descriptor, facts, at, threads=2)
+            small = scaled(stream, THUMBNAIL_SIDE).filter("format", "yuvj420p")
+            output = builder.output(small, "pipe:1", format="mjpeg", **{"frames:v": 1, "q:v": 4})
+            return await self._made(output, (descriptor,))
 
     async def _take(self, path: Path, facts: MediaFacts, stretch: Stretch) -> list[Still]:
         return await take_stills(
@@ -193,7 +196,7 @@ class Pictures:
 def _animated(stream: Any) -> Any:
     """Write a stream as a GIF with a palette of its own."""
     pair = stream.filter_multi_output("split")
-    palette = pair.stream(0).filter("palettegen", max_colors=96, stats_mode="diff")
+    palette = pair.stream(0).filter("palettegen", max_colors=96, stats_mode="full")
     drawn = builder.filter([pair.stream(1), palette], "paletteuse", dither="bayer", bayer_scale=4)
     return builder.output(
         drawn, "pipe:1", format="gif", **{"frames:v": int(GIF_SECONDS * GIF_RATE)}
