@@ -174,7 +174,5 @@ async def _abort(context: Context, error: Exception, request_id: str) -> NoRetur
     """End a call with the status of an error; one that was aborted already ends as it is."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    known = statuses.known(error, request_id)
-    await context.abort(
-        statuses.grpc_code(known), known.message, statuses.trailers(known, request_id)
-    )
+    told = statuses.told(statuses.known(error, request_id), request_id)
+    await context.abort(told.code, told.message, told.trailers)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from promptreel_server.errors import RateLimited
 
 _MOST_KEYS = 100_000
+_ROUNDING = 1e-6
+"""Seconds by which sums of floats may be off."""
 
 
 class RateLimits:
@@ -30,8 +32,8 @@ class RateLimits:
         """
         now = self._seconds()
         full_at = max(self._full_at.get(key_id, now), now) + self._interval
-        if full_at - now > self._room:
-            wait = full_at - now - self._room
+        wait = full_at - now - self._room
+        if wait > _ROUNDING:
             raise RateLimited(
                 f"Too many calls with this API key; call again in {wait:.2f} seconds.",
                 retry_after=wait,

@@ -4,7 +4,10 @@ import errno
 import json
 import logging
 import math
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -16,10 +19,10 @@ from sqlalchemy.exc import OperationalError
 from promptreel_server.errors import Invalid, PromptreelError, Unavailable
 
 DOMAIN = "promptreel"
-MOST_ENVELOPE_BYTES = 6 * 1024
-"""Metadata of a call are limited to about 8 KB in all; the details message takes its share."""
-_MOST_VIOLATIONS = 12
-_LONGEST_TEXT = 400
+_MOST_BYTES = 6 * 1024
+"""What message, details and envelope may take together: metadata are limited to 8 KB in all."""
+_CUTS = ((20, 1000), (12, 300), (6, 120), (3, 60), (1, 30))
+"""How many details are told, and how long a text of them may be: the first that fits."""
 _RETRY_STORAGE_SECONDS = 10.0
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
@@ -69,61 +72,77 @@ def grpc_code(error: PromptreelError) -> grpc.StatusCode:
     return grpc.StatusCode.INTERNAL if isinstance(error, Internal) else _CODES[error.code.value]
 
 
-def trailers(error: PromptreelError, request_id: str) -> Metadata:
-    """Answer the trailing metadata that carry an error to native and to REST callers."""
-    metadata: list[tuple[str, str | bytes]] = [
-        ("grpc-status-details-bin", _status(error).SerializeToString()),
-        ("x-error-envelope", envelope(error, request_id)),
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """An error as it leaves: status code, its message, and the trailing metadata."""
+
+    code: grpc.StatusCode
+    message: str
+    trailers: Metadata
+
+
+def told(error: PromptreelError, request_id: str) -> Told:
+    """Say an error to native and to REST callers at once, within what metadata may hold."""
+    for most, longest in _CUTS:
+        message = _short(error.message, longest)
+        details = _status(error, most, longest).SerializeToString()
+        envelope = _envelope(error, request_id, most, longest)
+        if len(quote(message)) + len(details) * 4 // 3 + len(envelope) <= _MOST_BYTES:
+            break
+    trailers: list[tuple[str, str | bytes]] = [
+        ("grpc-status-details-bin", details),
+        ("x-error-envelope", envelope),
         ("x-http-status", str(error.http_status)),
         ("x-request-id", request_id),
     ]
     if error.retry_after is not None:
-        metadata.append(("retry-after", str(max(1, math.ceil(error.retry_after)))))
-    return tuple(metadata)
+        trailers.append(("retry-after", str(max(1, math.ceil(error.retry_after)))))
+    return Told(code=grpc_code(error), message=message, trailers=tuple(trailers))
 
 
-def envelope(error: PromptreelError, request_id: str) -> str:
-    """Render the REST body of an error: ASCII JSON, at most 6 KB."""
-    body: dict[str, Any] = {
-        "code": error.reason,
-        "message": _short(error.message),
-        "details": _details(error),
-        "request_id": request_id,
+def _envelope(error: PromptreelError, request_id: str, most: int, longest: int) -> str:
+    """Render the REST body of an error: ASCII JSON."""
+    details: dict[str, Any] = {
+        name: _short(value, longest) for name, value in _named(error, most).items()
     }
-    text = json.dumps({"error": body})
-    if len(text) > MOST_ENVELOPE_BYTES:  # details beyond measure, such as many long ids
-        text = json.dumps({"error": {**body, "details": {}}})
-    return text
-
-
-def _details(error: PromptreelError) -> dict[str, Any]:
-    details: dict[str, Any] = {name: _short(value) for name, value in error.details.items()}
     if isinstance(error, Invalid):
         details["field_violations"] = [
-            {"field": _short(violation.field), "description": _short(violation.description)}
-            for violation in error.violations[:_MOST_VIOLATIONS]
+            {
+                "field": _short(violation.field, longest),
+                "description": _short(violation.description, longest),
+            }
+            for violation in error.violations[:most]
         ]
-    return details
+    body = {
+        "code": error.reason,
+        "message": _short(error.message, longest),
+        "details": details,
+        "request_id": request_id,
+    }
+    return json.dumps({"error": body})
 
 
-def _status(error: PromptreelError) -> status_pb2.Status:
+def _status(error: PromptreelError, most: int, longest: int) -> status_pb2.Status:
     info = error_details_pb2.ErrorInfo(
         reason=error.reason.upper(),
         domain=DOMAIN,
-        metadata={name: _short(value) for name, value in error.details.items()},
+        metadata={name: _short(value, longest) for name, value in _named(error, most).items()},
     )
     details: list[Any] = [info]
     if isinstance(error, Invalid) and error.violations:
         violations = [
             error_details_pb2.BadRequest.FieldViolation(
-                field=_short(violation.field), description=_short(violation.description)
+                field=_short(violation.field, longest),
+                description=_short(violation.description, longest),
             )
-            for violation in error.violations[:_MOST_VIOLATIONS]
+            for violation in error.violations[:most]
         ]
         details.append(error_details_pb2.BadRequest(field_violations=violations))
     if error.retry_after is not None:
         details.append(error_details_pb2.RetryInfo(retry_delay=_duration(error.retry_after)))
-    status = status_pb2.Status(code=grpc_code(error).value[0], message=_short(error.message))
+    status = status_pb2.Status(
+        code=grpc_code(error).value[0], message=_short(error.message, longest)
+    )
     for detail in details:
         packed = AnyMessage()
         packed.Pack(detail)
@@ -131,10 +150,14 @@ def _status(error: PromptreelError) -> status_pb2.Status:
     return status
 
 
+def _named(error: PromptreelError, most: int) -> dict[str, str]:
+    return dict(islice(error.details.items(), most))
+
+
 def _duration(seconds: float) -> Duration:
-    whole, part = divmod(max(0.0, seconds), 1.0)
-    return Duration(seconds=int(whole), nanos=int(part * 1e9))
+    whole, nanos = divmod(round(max(0.0, seconds) * 1e9), 1_000_000_000)
+    return Duration(seconds=whole, nanos=nanos)
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
