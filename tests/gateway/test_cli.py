@@ -1,20 +1,26 @@
 """The command against a whole server: what a script sees of each step from index to retry."""
 
+import fcntl
+import io
 import json
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from promptreel_client.cli.app import main
 from promptreel_client.cli.exits import Exit
 from tests.footage import drawn, shots
 from tests.served import Served
@@ -25,21 +31,28 @@ PLAIN = ("--no-transcription", "--no-image-embedding")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 class Shell:
     """A shell in which the server's address and key are set."""
 
-    environment: dict[str, str]
+    def run(self, *arguments: str) -> Done:
+        """Run a command to its end, in this process: a new one takes ten times as long."""
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        code = int(ended.value.code or 0)
+        return Done(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command to its end."""
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            timeout=90,
-            check=False,
-        )
+    def start(self, *arguments: str, **pipes: Any) -> "subprocess.Popen[str]":
+        """Start a command in a process of its own."""
+        return subprocess.Popen([*COMMAND, *arguments], text=True, **pipes)
 
     def json(self, *arguments: str) -> Any:
         """Run a command that succeeds and answers JSON, alone on its stdout."""
@@ -49,15 +62,11 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def shell(serving: Served) -> Shell:
-    clean = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    return Shell(
-        environment={
-            **clean,
-            "PROMPTREEL_ADDRESS": serving.grpc,
-            "PROMPTREEL_API_KEY": serving.key,
-        }
-    )
+def shell(serving: Served) -> Iterator[Shell]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROMPTREEL_ADDRESS", serving.grpc)
+        patch.setenv("PROMPTREEL_API_KEY", serving.key)
+        yield Shell()
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +103,7 @@ def prompt(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(made["prompt_id"])
 
 
-def lines_of(done: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
+def lines_of(done: Done) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -238,13 +247,8 @@ def test_a_wrong_key_is_said(shell: Shell) -> None:
 
 def test_ctrl_c_ends_the_watch_and_not_the_run(shell: Shell, prompt: str, long_index: str) -> None:
     run_id = started(shell, prompt, long_index, "canned:slow")
-    watching = subprocess.Popen(
-        [*COMMAND, "watch", run_id],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=shell.environment,
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    watching = shell.start("watch", run_id, **pipes)
     assert watching.stdout is not None
     assert watching.stdout.readline()
     watching.send_signal(signal.SIGINT)
@@ -260,13 +264,9 @@ def test_ctrl_c_ends_the_watch_and_not_the_run(shell: Shell, prompt: str, long_i
 def test_on_a_terminal_bars_are_drawn(shell: Shell, prompt: str, index: str) -> None:
     run_id = started(shell, prompt, index, "canned:slow")
     ours, theirs = pty.openpty()
-    watching = subprocess.Popen(
-        [*COMMAND, "watch", run_id],
-        stdout=theirs,
-        stderr=theirs,
-        stdin=subprocess.DEVNULL,
-        env={**shell.environment, "TERM": "xterm-256color", "COLUMNS": "100"},
-    )
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    terminal = {"stdin": subprocess.DEVNULL, "stdout": theirs, "stderr": theirs}
+    watching = shell.start("watch", run_id, **terminal)
     os.close(theirs)
     shown = b"".join(read_all(ours)).decode()
 
