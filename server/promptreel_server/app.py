@@ -16,13 +16,13 @@ from typing import TextIO
 import grpc
 from grpc_health.v1 import health
 
-from promptreel_server import models, upkeep
+from promptreel_server import upkeep
 from promptreel_server.engine.deletion import Deleter, sweep
 from promptreel_server.engine.engine import Engine
 from promptreel_server.engine.imports import ImportLimits, Imports
 from promptreel_server.engine.lanes import LaneLimits, Lanes
 from promptreel_server.engine.local import LocalDispatcher
-from promptreel_server.engine.means import Bounds, Lazy, Means
+from promptreel_server.engine.means import Bounds, Means
 from promptreel_server.engine.previews import Previews
 from promptreel_server.engine.stops import Stops
 from promptreel_server.engine.uri_imports import UriImports
@@ -30,10 +30,12 @@ from promptreel_server.errors import PortTaken
 from promptreel_server.gateway import Gateway, find_envoy
 from promptreel_server.media import ffmpeg as programs
 from promptreel_server.media.blobs import FileBlobs
+from promptreel_server.media.ffmpeg import Ffmpeg
 from promptreel_server.media.pictures import Pictures
 from promptreel_server.media.probe import probe
 from promptreel_server.media.thumbnails import Thumbnails
 from promptreel_server.model.key import Scope
+from promptreel_server.models import Models
 from promptreel_server.segmenters import Limits
 from promptreel_server.services import cursors
 from promptreel_server.services.cursors import Cursors
@@ -108,7 +110,10 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_sqlite(settings.data))
-        built = await _build(settings, database)
+        ffmpeg = programs.locate(settings.ffmpeg, settings.ffprobe)
+        models = Models(settings, ffmpeg)
+        stack.push_async_callback(models.close)
+        built = await _build(settings, database, ffmpeg, models)
         server = grpc.aio.server(interceptors=[gate(built.parts)], options=GRPC_OPTIONS)
         healthy = register(server, built.parts)
         grpc_port = _bind(server, settings)
@@ -128,14 +133,13 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         )
 
 
-async def _build(settings: Settings, database: Database) -> _Built:
+async def _build(settings: Settings, database: Database, ffmpeg: Ffmpeg, models: Models) -> _Built:
     folder = settings.data
-    ffmpeg = programs.locate(settings.ffmpeg, settings.ffprobe)
     blobs = FileBlobs(folder / "blobs")
     thumbnails = Thumbnails(folder / "thumbnails")
     pictures = Pictures(ffmpeg=ffmpeg)
     await sweep(database, blobs, thumbnails)
-    means = _means(settings, database, blobs, thumbnails, pictures)
+    means = _means(settings, database, blobs, thumbnails, pictures, models)
     engine = Engine(means, LocalDispatcher(most_at_once=settings.media_at_once))
     limits = ImportLimits(
         most_bytes=settings.upload_most_bytes, quota_bytes=settings.owner_most_bytes
@@ -183,15 +187,16 @@ def _means(
     blobs: FileBlobs,
     thumbnails: Thumbnails,
     pictures: Pictures,
+    models: Models,
 ) -> Means:
     return Means(
         database=database,
         blobs=blobs,
         pictures=pictures,
         thumbnails=thumbnails,
-        extractors=models.extractors(settings),
-        transcriber=Lazy(lambda: models.transcriber(settings, pictures.ffmpeg)),
-        embedder=Lazy(lambda: models.embedder(settings)),
+        extractors=models.extractors,
+        transcriber=models.transcriber,
+        embedder=models.embedder,
         lanes=Lanes(
             LaneLimits(
                 first=min(settings.calls_at_first, settings.calls_in_flight),

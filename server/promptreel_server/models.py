@@ -1,8 +1,8 @@
-"""Chooses the models of a server: which there are, and what they are made with."""
+"""The models of a server: each made when it is first asked for, all let go of at its end."""
 
 from promptreel_server.embedders.embedder import ImageEmbedder
+from promptreel_server.engine.means import Lazy
 from promptreel_server.errors import Unavailable
-from promptreel_server.extractors.extractor import ExtractorFactory
 from promptreel_server.extractors.models import ExtractorOptions, Extractors
 from promptreel_server.media.ffmpeg import Ffmpeg
 from promptreel_server.settings import Settings
@@ -10,26 +10,46 @@ from promptreel_server.transcribers.transcriber import Transcriber
 from promptreel_server.weights.shelf import Shelf
 
 
-def extractors(settings: Settings) -> ExtractorFactory:
-    """The extractors that runs can name; each is made when it is first asked for."""
-    return Extractors(ExtractorOptions(canned_scripts=settings.canned_scripts))
+class Models:
+    """Extractors, speech recognition and image embedding, as the settings choose them."""
+
+    def __init__(self, settings: Settings, ffmpeg: Ffmpeg) -> None:
+        shelf = Shelf(settings.models)
+        self.transcriber: Lazy[Transcriber] = Lazy(lambda: _transcriber(ffmpeg, shelf))
+        self.embedder: Lazy[ImageEmbedder] = Lazy(lambda: _embedder(shelf))
+        self.extractors = Extractors(
+            ExtractorOptions(
+                canned_scripts=settings.canned_scripts,
+                models=settings.models,
+                ffmpeg=ffmpeg.ffmpeg,
+                ffprobe=ffmpeg.ffprobe,
+                labeller=_labeller(self.embedder),
+            )
+        )
+
+    async def close(self) -> None:
+        """Let go of every model that was made."""
+        await self.extractors.close()
+        for made in (self.transcriber.made, self.embedder.made):
+            if made is not None:
+                await made.close()
 
 
-def transcriber(settings: Settings, ffmpeg: Ffmpeg) -> Transcriber:
-    """The speech recognition of a server.
-
-    Raises:
-        Unavailable: the extra or the weights are missing.
-    """
+def _transcriber(ffmpeg: Ffmpeg, shelf: Shelf) -> Transcriber:
     from promptreel_server.transcribers.whisper import WhisperTranscriber
 
-    return WhisperTranscriber(ffmpeg=ffmpeg, shelf=Shelf(settings.models))
+    return WhisperTranscriber(ffmpeg=ffmpeg, shelf=shelf)
 
 
-def embedder(settings: Settings) -> ImageEmbedder:
-    """The image embedding of a server.
+def _embedder(shelf: Shelf) -> ImageEmbedder:
+    from promptreel_server.embedders.efficientnet import EfficientNet
 
-    Raises:
-        Unavailable: the extra or the weights are missing.
-    """
-    raise Unavailable("Image embedding is not built yet.")
+    return EfficientNet(shelf=shelf)
+
+
+def _labeller(embedder: Lazy[ImageEmbedder]) -> ImageEmbedder | None:
+    """What says for the local model what frames show; None where its runtime is missing."""
+    try:
+        return embedder.get()
+    except Unavailable:
+        return None
