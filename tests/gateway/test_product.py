@@ -1,7 +1,7 @@
 """The real server through the real gateway: a run by REST, its events, and by Node."""
 
 import json
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -9,8 +9,9 @@ import pytest
 
 from tests.footage import shots
 from tests.gateway.node import run_node
-from tests.gateway.product import Product, serving
 from tests.gateway.refusals import refusal_of
+from tests.owners import Owners
+from tests.served import Served
 
 SETTINGS = {
     "prompt_id": "prompt_default_scene_summary",
@@ -23,16 +24,27 @@ SETTINGS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """The shared server, as an owner of one clip of seven seconds sees it."""
+
+    grpc_address: str
+    rest_address: str
+    key: str
+
+    def client(self) -> httpx.Client:
+        """A REST client with the key."""
+        headers = {"x-api-key": self.key}
+        return httpx.Client(base_url=self.rest_address, headers=headers, timeout=60)
+
+
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """A server that holds one clip of seven seconds."""
-    with serving(tmp_path_factory.mktemp("data")) as product:
-        with product.client() as rest, shots(3, 4).path.open("rb") as clip:
-            answer = rest.post(
-                "/api/v2/videos/upload", files={"file": clip}, data={"title": "Clip"}
-            )
-        assert answer.json()["status"] == "completed", answer.text
-        yield product
+def product(serving: Served, owners: Owners) -> Product:
+    product = Product(grpc_address=serving.grpc, rest_address=serving.rest, key=owners.key())
+    with product.client() as rest, shots(3, 4).path.open("rb") as clip:
+        answer = rest.post("/api/v2/videos/upload", files={"file": clip}, data={"title": "Clip"})
+    assert answer.json()["status"] == "completed", answer.text
+    return product
 
 
 def execute(rest: httpx.Client) -> str:
