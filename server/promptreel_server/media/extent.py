@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from promptreel_server.media import refusals
 from promptreel_server.media.child import Limits, child
 from promptreel_server.media.ffmpeg import Ffmpeg
 from promptreel_server.media.headers import FileHeader
@@ -16,6 +17,9 @@ DRIFT_SECONDS = 1
 """How far a claimed end may lie from the packets' (subtitles, padding, rounded headers)."""
 RESTARTING_CLOCKS = frozenset({"mpegts", "mpeg"})
 """Formats whose clock may begin anew in the middle: they are always read through."""
+READ_BYTES_A_CPU_SECOND = 4 << 20
+READ_BYTES_A_SECOND = 1 << 20
+"""How slowly a file may be read through on a busy machine before it counts as a trap."""
 _READ_BYTES = 1 << 16
 
 
@@ -70,8 +74,9 @@ async def measure_extents(
 ) -> Extents:
     """Read the packets' times: of the whole file where it is small or lies, else of its end.
 
-    `size` and `small` are bytes. Memory stays flat. What can't be read to the end counts as far
-    as it goes.
+    `size` and `small` are bytes; `limits` are for a small file and grow with the size. Memory
+    stays flat. What is damaged counts as far as it can be read. Raises errors.UnsupportedMedia
+    where a limit ends it.
     """
     trusted = header.container not in RESTARTING_CLOCKS and header.end is not None
     if size > small and trusted and header.end is not None:
@@ -82,7 +87,12 @@ async def measure_extents(
         end = presented_end(Extents(streams=tail, whole=False), header)
         if end is not None and abs(end - header.end) <= DRIFT_SECONDS:
             return Extents(streams=tail, whole=False)
-    seen = await _read(descriptor, [], ffmpeg=ffmpeg, limits=limits)
+    patient = replace(
+        limits,
+        cpu_seconds=limits.cpu_seconds + size // READ_BYTES_A_CPU_SECOND,
+        wall_seconds=limits.wall_seconds + size / READ_BYTES_A_SECOND,
+    )
+    seen = await _read(descriptor, [], ffmpeg=ffmpeg, limits=patient)
     return Extents(streams=seen, whole=True)
 
 
@@ -123,7 +133,9 @@ async def _read(
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
                 _add_line(streams, line)
-        await running.wait()
+        returncode = await running.wait()
+        if running.timed_out or returncode < 0:
+            raise refusals.exhausting()
     return streams
 
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from promptreel_server.errors import PromptreelError
 from promptreel_server.media import refusals
 from promptreel_server.media.child import Completed, Limits, complete
 from promptreel_server.media.extent import (
@@ -68,21 +69,35 @@ async def probe(
     _check_claims(header)
     if header.container in IMAGE_FORMATS:
         return await _probe_image(path, header, ffmpeg=ffmpeg, limits=limits)
-    async with asyncio.TaskGroup() as group:
-        measuring = group.create_task(
-            _measure(path, size, header, ffmpeg=ffmpeg, limits=limits), name="measure extents"
-        )
-        trying = [
-            group.create_task(_decode(path, stream, ffmpeg=ffmpeg, limits=limits), name="decode")
-            for stream in (header.video, header.audio)
-            if stream is not None
-        ]
-    extents = measuring.result()
-    samples = [task.result() for task in trying]
+    extents, samples = await _look(path, size, header, ffmpeg=ffmpeg, limits=limits)
     if header.container in MAYBE_IMAGE_FORMATS and _is_still(header, extents):
         return await _probe_image(path, header, ffmpeg=ffmpeg, limits=limits)
     video, audio = _playable(header, extents, samples)
     return _facts(header, extents, video, audio, longest)
+
+
+async def _look(
+    path: Path, size: int, header: FileHeader, *, ffmpeg: Ffmpeg, limits: Limits
+) -> tuple[Extents, list[_Sample]]:
+    """Time the packets and decode the beginning of both streams, all at once."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            measuring = group.create_task(
+                _measure(path, size, header, ffmpeg=ffmpeg, limits=limits), name="measure"
+            )
+            trying = [
+                group.create_task(
+                    _decode(path, stream, ffmpeg=ffmpeg, limits=limits), name="decode"
+                )
+                for stream in (header.video, header.audio)
+                if stream is not None
+            ]
+    except ExceptionGroup as several:
+        refusal = next((e for e in several.exceptions if isinstance(e, PromptreelError)), None)
+        if refusal is None:
+            raise
+        raise refusal from several
+    return measuring.result(), [task.result() for task in trying]
 
 
 async def _read_header(path: Path, *, ffmpeg: Ffmpeg, limits: Limits) -> FileHeader:

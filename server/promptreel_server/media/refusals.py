@@ -25,13 +25,18 @@ def unreadable(run: Completed) -> UnsupportedMedia:
     if refused:
         return UnsupportedMedia(f"Files of the kind {refused[1]!r} are not accepted. {ACCEPTED}")
     if run.exceeded is not None or run.returncode < 0:
-        return UnsupportedMedia(
-            "Reading the file takes more time or memory than is allowed; it is damaged, or made "
-            "to do that."
-        )
+        return exhausting()
     if "encryption" in run.stderr_tail:
         return encrypted()
     return UnsupportedMedia(f"The file is no media that can be read{_said(run)}. {ACCEPTED}")
+
+
+def exhausting() -> UnsupportedMedia:
+    """Refuse what makes reading it run into a limit."""
+    return UnsupportedMedia(
+        "Reading the file takes more time or memory than is allowed; it is damaged, or made to do "
+        "that."
+    )
 
 
 def without_streams(kinds: list[str]) -> UnsupportedMedia:

@@ -4,13 +4,15 @@ import json
 import shutil
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from promptreel_server.errors import MediaUnavailable, UnsupportedMedia
+from promptreel_server.media import extent
 from promptreel_server.media.child import Limits
-from promptreel_server.media.extent import measure_extents, presented_end
+from promptreel_server.media.extent import Extents, measure_extents, presented_end
 from promptreel_server.media.ffmpeg import opened
 from promptreel_server.media.headers import FileHeader, parse_header
 from promptreel_server.media.probe import PROBE_LIMITS, probe
@@ -143,6 +145,20 @@ async def test_a_probe_that_takes_too_long_is_given_up() -> None:
     clip = footage.shots(2)
     with pytest.raises(UnsupportedMedia, match="more time or memory"):
         await probe(clip.path, ffmpeg=footage.programs(), limits=Limits(wall_seconds=0.001))
+
+
+async def test_reading_packets_that_takes_too_long_is_given_up_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not as a group of errors, though several children work at once."""
+
+    async def hurried(*arguments: Any, **options: Any) -> Extents:
+        return await measure_extents(*arguments, **options | {"limits": Limits(wall_seconds=0.001)})
+
+    monkeypatch.setattr("promptreel_server.media.probe.measure_extents", hurried)
+    monkeypatch.setattr(extent, "READ_BYTES_A_SECOND", 1e12)
+    with pytest.raises(UnsupportedMedia, match="more time or memory"):
+        await probed(footage.shots(2).path)
 
 
 async def test_a_missing_file_is_unavailable(tmp_path: Path) -> None:
