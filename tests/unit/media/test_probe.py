@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,12 @@ async def test_reading_packets_that_takes_too_long_is_given_up_as_such(
     monkeypatch.setattr(extent, "READ_BYTES_A_SECOND", 1e12)
     with pytest.raises(UnsupportedMedia, match="more time or memory"):
         await probed(footage.shots(2).path)
+
+
+async def test_an_ffmpeg_that_knows_no_descriptors_finds_the_same() -> None:
+    clip = footage.shots(2, 1.5)
+    older = replace(footage.programs(), reads_descriptors=False)
+    assert await probe(clip.path, ffmpeg=older) == await probed(clip.path)
 
 
 async def test_a_missing_file_is_unavailable(tmp_path: Path) -> None:
