@@ -45,3 +45,6 @@ format: $(VENV)/.dev ## format the code
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+chaos: $(VENV)/.dev ## kill the server thirty times and count what is left
+	CHAOS=long $(BIN)/python -m pytest tests/chaos -x

@@ -21,8 +21,11 @@ SCRIPTS = {
     "slow": {"latency_seconds": 0.3},
     "flaky": {"faults": [{"failure_code": "schema_invalid", "starts_from": 5, "attempts": [1]}]},
     "blocked": {"faults": [{"failure_code": "blocked", "starts_from": 5}]},
+    "hopeless": {"faults": [{"failure_code": "schema_invalid"}]},
+    "denied": {"faults": [{"failure_code": "unauthenticated"}]},
 }
-"""What `canned:<name>` does: answers late, fails once from second 5 on, is blocked from there."""
+"""What `canned:<name>` does: answers late, fails once from second 5 on, is blocked from there,
+fails always, is refused for its credentials."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ def served(
     """Start a server over a data folder and stop it at the end of the block."""
     process = start(data, environment=environment, gateway=gateway)
     try:
-        yield _announced(process, data)
+        yield announced(process, data)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -93,7 +96,7 @@ def start(
         )
 
 
-def _announced(process: "subprocess.Popen[str]", data: Path) -> Served:
+def announced(process: "subprocess.Popen[str]", data: Path) -> Served:
     """Read what a server prints when it is ready."""
     key_file = data / "admin.key"
     until = time.monotonic() + PATIENCE_SECONDS
