@@ -30,7 +30,7 @@ SMALLEST_GAP_SAMPLES = 320
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pictures:
+class Frames:
     """Consecutive frames: (n, bytes of a frame) and their times in ticks of the stream."""
 
     frames: NDArray[np.uint8]
@@ -72,7 +72,7 @@ class _Marks:
 @asynccontextmanager
 async def decoded(
     programs: Ffmpeg, path: Path, facts: MediaFacts, wanted: Wanted
-) -> AsyncIterator[AsyncIterator[Pictures | Sound]]:
+) -> AsyncIterator[AsyncIterator[Frames | Sound]]:
     """Start decoding; leaving the block ends ffmpeg within a second, whatever the reason.
 
     The iterator raises MediaUnreadable where nothing could be decoded or it took too long; what
@@ -111,12 +111,13 @@ def _command(
 ) -> list[str]:
     """Compile a run that writes pictures and sound to a pipe each, and all their times to stdout.
 
-    Deblocking is skipped: it is a third of the work, and cannot be seen once scaled down.
+    Deblocking is skipped: it is a third of the work, and cannot be seen once scaled down. One
+    thread scales: to divide so little work among several costs more than the work.
     """
     medium = programs.input(
         source, copyts=None, noautorotate=None, skip_loop_filter="all", threads=wanted.threads
     )
-    options: dict[str, str | int] = {}
+    options: dict[str, str | int] = {"filter_threads": 1}
     streams, outputs = [], ["[f=framecrc:flush_packets=0]pipe:1"]
     if pictures:
         base = facts.time_base
@@ -143,7 +144,7 @@ async def _pieces(
     *,
     pictures: bool,
     sound: bool,
-) -> AsyncIterator[Pictures | Sound]:
+) -> AsyncIterator[Frames | Sound]:
     """Read the times first, then the pictures and the sound they announce."""
     frame_bytes = wanted.width * wanted.height * 3 // 2
     decoded_any = False
@@ -153,7 +154,7 @@ async def _pieces(
             if pictures and len(rows := marks.of(0)):
                 raw = await pipes[0].reader.readexactly(frame_bytes * len(rows))
                 frames = np.frombuffer(raw, np.uint8).reshape(len(rows), frame_bytes)
-                yield Pictures(frames=frames, ticks=rows[:, 0])
+                yield Frames(frames=frames, ticks=rows[:, 0])
             if sound and len(rows := marks.of(int(pictures))):
                 for stretch in _stretches(rows):
                     raw = await pipes[-1].reader.readexactly(int(stretch[:, 1].sum()))

@@ -91,40 +91,56 @@ def _scored(
     def apart(one: NDArray[np.int64], other: NDArray[np.int64]) -> Vectors:
         return 1 - alike(products[one, other], energy[one], energy[other])
 
+    ends = apart(first, last)
+    if ends.max() < LEAST_SCORE:
+        return []
     drift = np.maximum(
         apart(np.maximum(first - length, 0), first),
         apart(last, np.minimum(last + length, count - 1)),
     )
-    contrast = apart(first, last) - drift
-    short = seconds[last] - seconds[first] <= LONGEST_SECONDS
+    contrast = np.where(seconds[last] - seconds[first] > LONGEST_SECONDS, 0, ends - drift)
     scored = []
-    for one in np.flatnonzero((contrast >= LEAST_SCORE) & short):
+    for one in map(int, _peaks(contrast, LEAST_SCORE)):
         score = float(contrast[one]) - LENGTH_COST * length
-        score -= _unexplained(glances, int(one), length)
+        score -= _unexplained(glances[one : one + length + 1])
         if score >= LEAST_SCORE:
-            scored.append((score, int(one), int(one) + length))
+            scored.append((score, one, one + length))
     return scored
 
 
-def _unexplained(glances: Vectors, first: int, length: int) -> float:
-    """The part (0..1) of the glances between two ends that the ends don't explain.
+def _peaks(numbers: Vectors, least: float) -> NDArray[np.int64]:
+    """Where numbers are at least `least` and no smaller than those beside them."""
+    peaks = numbers >= least
+    peaks[1:] &= numbers[1:] >= numbers[:-1]
+    peaks[:-1] &= numbers[:-1] >= numbers[1:]
+    return np.flatnonzero(peaks)
+
+
+def _unexplained(glances: Vectors) -> float:
+    """The part (0..1) of what lies between two ends that the ends don't explain.
 
     A dissolve is a weighted sum of its ends (also where one fades out before the other fades in);
     in a wipe each pixel is that of one end or between the two. Whichever fits better counts.
     """
-    before, after = glances[first], glances[first + length]
-    steps = np.linspace(1, length - 1, min(length - 1, BETWEEN)).round().astype(int)
-    between = glances[first + steps]
+    before, after = glances[0], glances[-1]
+    last = len(glances) - 1
+    between = glances[1:-1]
+    if len(between) > BETWEEN:
+        between = glances[[1 + index * (last - 2) // (BETWEEN - 1) for index in range(BETWEEN)]]
     energy = np.einsum("ij,ij->i", between, between) + NOISE
-    ends = np.stack([before, after])
-    gram = ends @ ends.T + NOISE * np.eye(2, dtype=np.float32)
-    shares = between @ ends.T
-    fitted = np.einsum("ij,jk,ik->i", shares, np.linalg.inv(gram), shares)
-    mixed = float(np.mean(1 - fitted / energy))
+    shares = between @ glances[[0, -1]].T
+    fitted = np.einsum("ij,jk,ik->i", shares, _inverse(before, after), shares)
     low, high = np.minimum(before, after), np.maximum(before, after)
     outside = between - np.clip(between, low, high)
-    wiped = float(np.mean(np.einsum("ij,ij->i", outside, outside) / energy))
-    return min(mixed, wiped)
+    wiped = np.einsum("ij,ij->i", outside, outside)
+    return float(min((1 - fitted / energy).mean(), (wiped / energy).mean()))
+
+
+def _inverse(one: Vectors, other: Vectors) -> Vectors:
+    """The inverse of the Gram matrix of two looks, with noise on its diagonal."""
+    a, b, c = one @ one + NOISE, other @ other + NOISE, one @ other
+    inverse: Vectors = np.array([[b, -c], [-c, a]]) / (a * b - c * c)
+    return inverse
 
 
 def _turning_point(footage: Footage, before: Vectors, after: Vectors, start: int, end: int) -> int:

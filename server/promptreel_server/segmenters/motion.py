@@ -32,7 +32,9 @@ def is_camera_motion(glances: Vectors) -> bool:
     for one, other in pairwise(luma):
         still += _angle(_mismatch(one, other))
         followed += _angle(min(_followed(one, other), _followed(other, one)))
-    return followed < SHORT_CUT * ends and followed * GAIN < still
+        if followed >= SHORT_CUT * ends:
+            return False
+    return followed * GAIN < still
 
 
 def _followed(one: Vectors, other: Vectors) -> float:

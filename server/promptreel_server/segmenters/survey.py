@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from fractions import Fraction
 
-from promptreel_server.media.decode import Pictures, Sound, Wanted, decoded
+from promptreel_server.media.decode import Frames, Sound, Wanted, decoded
 from promptreel_server.media.ffmpeg import Ffmpeg, locate
 from promptreel_server.model.media import MediaType
 from promptreel_server.segmenters.even import joined
@@ -57,13 +57,13 @@ async def _surveyed(
     async with decoded(programs, request.path, facts, wanted) as pieces:
         async for piece in pieces:
             match piece:
-                case Pictures(frames=frames, ticks=ticks):
+                case Frames(frames=frames, ticks=ticks):
                     await asyncio.to_thread(finder.feed, frames, ticks)
                     reached = int(ticks[-1]) * facts.time_base
                 case Sound(samples=samples, start=start):
                     await asyncio.to_thread(listener.feed, samples, start)
                     reached = start + Fraction(len(samples), SAMPLE_RATE)
-            if wanted.width == 0 or isinstance(piece, Pictures):
+            if wanted.width == 0 or isinstance(piece, Frames):
                 progress(_within(reached - facts.start, facts.duration), facts.duration)
     found = Signals()
     if wanted.width:
