@@ -1,5 +1,6 @@
 """One owner for each form of the vendor's client, with media and a prompt that tests only read."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -61,9 +62,13 @@ class Stage:
     prompt_id: str
 
     def execute(self, **changes: Any) -> Any:
-        """Execute the prompt over the clip in 6 segments of 2 s, unless `changes` say else."""
+        """Execute the prompt over the clip in 6 segments of 2 s, unless `changes` say else.
+
+        A model with a script gets a prompt of its own: no call is answered from an earlier one.
+        """
+        scripted = changes.get("processing_model", "canned").startswith("canned:")
         asked: dict[str, Any] = {
-            "prompt_id": self.prompt_id,
+            "prompt_id": self.novel_prompt_id() if scripted else self.prompt_id,
             "target": {"type": "videos", "video_ids": [self.video_id]},
             "video_segmentation_type": "fixed",
             "video_segment_duration": 2,
@@ -88,6 +93,12 @@ class Stage:
             "json_schema": SCHEMA,
         }
         return self.client.prompts.create(**{**asked, **changes})
+
+    def novel_prompt_id(self) -> str:
+        """Make a prompt with `video_level` that asks what nobody asked before."""
+        asked = f"Say what is to be seen in segment {uuid.uuid4().hex}."
+        prompt_id: str = self.prompt(prompt_text=asked, video_level=VIDEO_LEVEL).prompt_id
+        return prompt_id
 
     def upload(self, file: Any = None, *, title: str = "Clip", index_id: str | None = None) -> str:
         """Take in a file, the clip unless another is given; answers the media item's id."""
@@ -160,7 +171,5 @@ def stranger(opened: Opener) -> Any:
 @pytest.fixture
 def raw(serving: Served, stage: Stage) -> Iterator[httpx.Client]:
     """A bare HTTP client with the key of the stage."""
-    with httpx.Client(
-        base_url=serving.api, headers={"X-API-Key": stage.key}, timeout=60
-    ) as opened:
+    with httpx.Client(base_url=serving.api, headers={"X-API-Key": stage.key}, timeout=60) as opened:
         yield opened

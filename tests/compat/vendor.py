@@ -1,16 +1,22 @@
 """The vendor's client, unmodified, in both its forms under one blocking face."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from videovector import AsyncVideoVector, VideoVector
+from videovector import AsyncVideoVector, VideoVector, VideoVectorError
 from videovector._pagination import AsyncPage
 
 from tests.gateway.loop_thread import LoopThread
 
 Form = Literal["sync", "async"]
+Calls = Sequence[Callable[[], Any]]
+
+
+def bad_fields(refused: VideoVectorError) -> list[str]:
+    """The fields that a refusal names, in its order."""
+    return [violation["field"] for violation in (refused.details or {})["field_violations"]]
 
 
 class Awaited:
