@@ -173,6 +173,10 @@ def _changed(before: Prompt, request: prompt_pb2.UpdatePromptRequest) -> Prompt:
         changes["video_level"] = _level(request)
     if request.HasField("semantic_indexing"):
         changes["semantic_indexing"] = messages.semantic_indexing(request.semantic_indexing)
+    elif request.clear_video_level:  # what it names goes with the schema it names it in
+        changes["semantic_indexing"] = replace(
+            before.semantic_indexing, disabled_video_level_fields=()
+        )
     return replace(before, **changes)
 
 
