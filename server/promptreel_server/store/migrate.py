@@ -1,11 +1,27 @@
 """Brings a database to the newest schema."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-
 SCRIPTS = Path(__file__).parent / "migrations"
+
+
+def newest() -> str:
+    """Name the newest revision: the scripts are numbered, `0001_first.py` and on."""
+    return max(script.name.partition("_")[0] for script in (SCRIPTS / "versions").glob("[0-9]*.py"))
+
+
+def is_current(path: Path) -> bool:
+    """Tell whether a SQLite file has the newest schema, without loading Alembic for it."""
+    if not path.exists():
+        return False
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        try:
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.OperationalError:
+            return False
+    return found is not None and found[0] == newest()
 
 
 def migrate(url: str) -> None:
@@ -13,6 +29,9 @@ def migrate(url: str) -> None:
 
     `url` is that of a blocking driver, such as `sqlite:///…`.
     """
+    from alembic import command  # a third of a second, and seldom needed
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine, event
 from promptreel_server.clock import Clock, utc_now
 from promptreel_server.errors import Unavailable
 from promptreel_server.store.database import Database
-from promptreel_server.store.migrate import migrate
+from promptreel_server.store.migrate import is_current, migrate
 
 FILE_NAME = "promptreel.db"
 LOCK_NAME = "server.lock"
@@ -33,7 +33,8 @@ async def open_sqlite(
     lock = _lock(folder) if exclusive else None
     try:
         path = folder / FILE_NAME
-        migrate(f"sqlite:///{path}")
+        if not is_current(path):
+            migrate(f"sqlite:///{path}")
         database = Database(
             reading=_engine(path, writing=False),
             writing=_engine(path, writing=True),
