@@ -28,7 +28,7 @@ def test_an_index_is_created_read_and_listed(caller: Caller) -> None:
     assert not made.HasField("description")
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 256])
+@pytest.mark.parametrize("name", ["", "   ", "x" * 256, "a\x00b"])
 def test_an_index_needs_a_name(caller: Caller, name: str) -> None:
     request = index_pb2.CreateIndexRequest(name=name)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from promptreel_server.engine.deletion import drop_unused
 from promptreel_server.errors import Conflict, Invalid, TooLarge, UnsupportedMedia
 from promptreel_server.media.blobs import BlobStore, BlobWriter, Sealed
+from promptreel_server.model import texts
 from promptreel_server.model.event import EventType
 from promptreel_server.model.ids import JOB, VIDEO, new_id
 from promptreel_server.model.import_job import ImportJob, ImportStatus, SourceKind
@@ -69,8 +70,7 @@ class Imports:
             Invalid: the title is empty or too long.
             NotFound, BeingDeleted: the index can't take it.
         """
-        if not upload.title.strip() or len(upload.title) > LONGEST_TITLE:
-            raise Invalid.field("title", f"must have 1 to {LONGEST_TITLE} characters")
+        texts.require("title", upload.title, 1, LONGEST_TITLE)
         if upload.index_id is not None:
             indexes.fetch_open(connection, upload.owner_id, upload.index_id)
 

@@ -7,6 +7,7 @@ import grpc
 
 from promptreel.v2 import api_key_pb2, api_key_pb2_grpc
 from promptreel_server.errors import Conflict, Invalid
+from promptreel_server.model import texts
 from promptreel_server.model.key import ApiKey, Scope
 from promptreel_server.services import key_messages as messages
 from promptreel_server.services.call import current_call
@@ -134,8 +135,7 @@ class ApiKeyService(api_key_pb2_grpc.ApiKeyServiceServicer):
 
 
 def _asked(request: api_key_pb2.CreateApiKeyRequest) -> tuple[str, Scope, timedelta | None]:
-    if not request.name.strip() or len(request.name) > LONGEST_NAME:
-        raise Invalid.field("name", f"must have 1 to {LONGEST_NAME} characters")
+    texts.require("name", request.name, 1, LONGEST_NAME)
     named = [messages.SCOPE.member(number, "scopes") for number in request.scopes]
     if not request.HasField("expires_in_days"):
         return request.name, max(named, default=Scope.READ), None

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 
 from promptreel.v2 import index_pb2, index_pb2_grpc, prompt_run_pb2
-from promptreel_server.errors import Invalid
+from promptreel_server.model import texts
 from promptreel_server.services import index_messages as messages
 from promptreel_server.services.call import current_call
 from promptreel_server.services.cursors import Cursors, Listing
@@ -44,8 +44,7 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
     ) -> index_pb2.Index:
         """Keep a new, empty index."""
         owner = current_call().owner_id
-        if not request.name.strip() or len(request.name) > LONGEST_NAME:
-            raise Invalid.field("name", f"must have 1 to {LONGEST_NAME} characters")
+        texts.require("name", request.name, 1, LONGEST_NAME)
         return await once(
             self._database,
             "CreateIndex",

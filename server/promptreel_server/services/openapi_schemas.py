@@ -40,7 +40,8 @@ class Schemas:
 
     def body(self, message: Descriptor, leaving_out: frozenset[str]) -> Schema:
         """Make the schema of a request's body, without the fields that its path carries."""
-        return self._object(message, asked=True, leaving_out=leaving_out)
+        schema = self._object(message, asked=True, leaving_out=leaving_out)
+        return {**schema, "propertyNames": {"minLength": 1}}  # all that the transcoder asks of them
 
     def required(self, message: Descriptor | None) -> tuple[str, ...]:
         """Name what a request can't leave out."""

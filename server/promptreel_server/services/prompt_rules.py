@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from promptreel_server.errors import FieldViolation, Invalid
 from promptreel_server.extractors.schema import check_schema, leaves
+from promptreel_server.model import texts
 from promptreel_server.model.prompt import JsonObject, Prompt, VideoLevel
 
 NAME_LENGTHS = (3, 100)
@@ -44,9 +45,9 @@ def _lengths(prompt: Prompt) -> Iterator[FieldViolation]:
 
 
 def _length(field: str, text: str, least: int, most: int) -> Iterator[FieldViolation]:
-    if not least <= len(text.strip()) or len(text) > most:
-        wanted = f"{least} to {most} characters" if least else f"at most {most} characters"
-        yield FieldViolation(field=field, description=f"must have {wanted}")
+    found = texts.problem(text, least, most)
+    if found is not None:
+        yield FieldViolation(field=field, description=found)
 
 
 def _paths(prompt: Prompt) -> Iterator[FieldViolation]:
