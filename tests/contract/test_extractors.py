@@ -5,18 +5,25 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.unit.extractors.requests import SCHEMA, extraction_request, synthesis_request
 
+from promptreel_server.errors import Unavailable
 from promptreel_server.extractors.extractor import Extractor
 from promptreel_server.extractors.models import Extractors
 from promptreel_server.extractors.schema import compiled
 from promptreel_server.model.llm_call import LlmCallStatus, Purpose
+from tests.unit.extractors.requests import SCHEMA, extraction_request, synthesis_request
+
+LOCAL = pytest.param("local", marks=[pytest.mark.models, pytest.mark.timeout(400)])
 
 
-@pytest.fixture(params=["canned"])
+@pytest.fixture(params=["canned", LOCAL])
 async def extractor(request: pytest.FixtureRequest) -> AsyncIterator[Extractor]:
     extractors = Extractors()
-    yield extractors.extractor(request.param)
+    try:
+        made = extractors.extractor(request.param)
+    except Unavailable as error:
+        pytest.skip(error.message)
+    yield made
     await extractors.close()
 
 

@@ -46,21 +46,23 @@ class Evidence:
     on_screen: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     sounds: tuple[str, ...] = ()
-    has_pictures: bool = True
     has_sound: bool = True
 
     def rendered(self, most: int) -> str:
-        """Write it down for a language model, in at most about `most` characters."""
+        """Write it down for a language model, in at most about `most` characters.
+
+        What was not found is not mentioned, but for words: a model would take it up.
+        """
         lines = []
         if self.has_sound and self.speech is not None:
             said = _shortened(self.speech.text, most)
             lines.append(f'Spoken words: "{said}"' if said else "Spoken words: none")
-        if self.has_sound:
-            lines.append(f"Sounds: {', '.join(self.sounds) or 'none in particular'}")
-        if self.has_pictures:
-            read = _shortened(" | ".join(self.on_screen), most // 3)
-            lines.append(f"Text on screen: {read or 'none'}")
-            lines.append(f"The picture may show: {'; '.join(self.labels) or 'nothing recognised'}")
+        if self.sounds:
+            lines.append(f"Sounds: {', '.join(self.sounds)}")
+        if self.on_screen:
+            lines.append(f"Text on screen: {_shortened(' | '.join(self.on_screen), most // 3)}")
+        if self.labels:
+            lines.append(f"The picture may show: {'; '.join(self.labels)}")
         return "\n".join(lines)
 
 
@@ -87,7 +89,6 @@ class Gatherer:
             on_screen=on_screen,
             labels=labels,
             sounds=sounds,
-            has_pictures=facts.has_video,
             has_sound=facts.has_audio,
         )
 

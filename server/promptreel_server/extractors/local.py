@@ -35,14 +35,14 @@ _FILE_NAME = re.compile(r"\.\w{2,4}$")
 _ARTICLES = {MediaType.VIDEO: "a video", MediaType.AUDIO: "a sound recording"}
 
 _SEGMENT_RULES = (
-    "You fill in the fields of one JSON object about one segment of a recording. Use only the "
-    "evidence given: never invent names, places or facts. Where the evidence says nothing about a "
-    "field, answer null, an empty string or an empty list."
+    "You read evidence about a segment of a recording and write one JSON object about what happens "
+    "in it. Say in your own words what the evidence shows. Never invent names, places or facts; "
+    'use null, "" or [] for what the evidence does not tell.'
 )
 _SYNTHESIS_RULES = (
-    "You fill in the fields of one JSON object about a whole recording from notes on its segments. "
-    "Use only the notes. Where they say nothing about a field, answer null, an empty string or an "
-    "empty list."
+    "You read notes on the segments of a recording and write one JSON object about the whole of "
+    "it. Say in your own words what the notes tell. Never invent names, places or facts; "
+    'use null, "" or [] for what they do not tell.'
 )
 _NOTES_RULES = (
     "You condense notes on consecutive segments of a recording. Keep times, names, numbers and "
@@ -140,11 +140,11 @@ class LocalExtractor:
         except OperationFailure as failure:
             return Extraction(failure=failure)
         schema = compiled(request.json_schema)
-        known = f"{_about(request)}\n{evidence.rendered(MOST_EVIDENCE - len(schema.text) // 3)}"
+        known = f"{evidence.rendered(MOST_EVIDENCE - len(schema.text) // 3)}\n{_about(request)}"
         question = Question(
             model=self.model,
             purpose=Purpose.METADATA_EXTRACTION,
-            messages=_messages(_SEGMENT_RULES, request.prompt_text, schema, "Evidence", known),
+            messages=_messages(_SEGMENT_RULES, request.prompt_text, schema, known),
             schema=schema,
             attempt=request.attempt,
             limit_factor=request.output_limit_factor,
@@ -168,11 +168,12 @@ class LocalExtractor:
                 FailureCode.INTERNAL, "the segments' fields could not be condensed far enough"
             )
             return Extraction(failure=failure, calls=tuple(taken))
-        known = f"A recording{_named(request.title)}, {float(request.facts.duration):.1f} s long\n{notes}"
+        length = float(request.facts.duration)
+        known = f"{notes}\nLength of the recording{_named(request.title)}: {length:.1f} s"
         question = Question(
             model=self.model,
             purpose=Purpose.VIDEO_SYNTHESIS,
-            messages=_messages(_SYNTHESIS_RULES, request.instructions_text, schema, "Notes", known),
+            messages=_messages(_SYNTHESIS_RULES, request.instructions_text, schema, known),
             schema=schema,
             attempt=request.attempt,
             limit_factor=request.output_limit_factor,
@@ -195,7 +196,7 @@ class LocalExtractor:
         question = Question(
             model=self.model,
             purpose=Purpose.VIDEO_SYNTHESIS,
-            messages=_messages(_NOTES_RULES, task, schema, "Notes", text),
+            messages=_messages(_NOTES_RULES, task, schema, text),
             schema=schema,
             attempt=request.attempt,
         )
@@ -205,22 +206,25 @@ class LocalExtractor:
 
 
 def _messages(
-    rules: str, task: str, schema: CompiledSchema, heading: str, known: str
+    rules: str, task: str, schema: CompiledSchema, known: str
 ) -> Sequence[dict[str, str]]:
-    """What stays the same for all segments comes first: the model keeps it between calls."""
-    fixed = f"{rules}\n\nTask: {task}\n\nJSON Schema of the answer:\n{object_text(schema.schema)}"
-    asked = f"{heading}:\n{known}\n\nAnswer with the JSON object."
+    """What stays the same for all segments comes first: the model keeps it between calls.
+
+    The task comes last: a small model follows what it read a moment ago.
+    """
+    fixed = f"{rules}\n\nJSON Schema of the answer:\n{object_text(schema.schema)}"
+    asked = f"{known}\n\n{task} Answer in JSON."
     return [{"role": "system", "content": fixed}, {"role": "user", "content": asked}]
 
 
 def _about(request: ExtractionRequest) -> str:
     facts, name = request.facts, _named(request.title)
     if facts.media_type is MediaType.IMAGE:
-        return f"An image{name}"
+        return f"This is an image{name}."
     length = float(facts.duration)
     return (
-        f"Seconds {request.start:.1f} to {request.end:.1f} of {_ARTICLES[facts.media_type]}{name}, "
-        f"{length:.1f} s long"
+        f"Time: {request.start:.1f} to {request.end:.1f} s of {_ARTICLES[facts.media_type]}{name} "
+        f"of {length:.1f} s"
     )
 
 

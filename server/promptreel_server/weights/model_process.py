@@ -107,9 +107,13 @@ class ModelProcess:
         words = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         command = [sys.executable, "-m", "promptreel_server.weights.model_child"]
         command += [self._entry, str(os.getpid()), str(_NICENESS)]
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, stderr=words, env=self._environment()
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=PIPE, stdout=PIPE, stderr=words, env=self._environment()
+            )
+        except BaseException:
+            words.close()
+            raise
         self._running = _Running(process, words)
         try:
             await self._running.ask(self._options, None)

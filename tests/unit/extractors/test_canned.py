@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.unit.extractors.requests import SCHEMA, extraction_request, synthesis_request
 
 from promptreel_server.errors import FailureCode, Invalid, UnknownModel
 from promptreel_server.extractors.canned import CannedExtractor, CannedScript, Fault
 from promptreel_server.extractors.models import ExtractorOptions, Extractors
 from promptreel_server.model.llm_call import LlmCallStatus
+from tests.unit.extractors.requests import SCHEMA, extraction_request, synthesis_request
 
 
 async def test_the_same_segment_gets_the_same_answer() -> None:

@@ -1,0 +1,84 @@
+"""What a small model says without knowing is taken back where the schema takes it."""
+
+from typing import Any
+
+from promptreel_server.extractors.honesty import tidied
+from promptreel_server.extractors.schema import compiled
+
+MAYBE = {"type": ["string", "null"]}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "summary": {"type": "string"},
+        "place": MAYBE,
+        "mood": {"type": "string", "enum": ["none", "calm"]},
+        "age": {"type": "integer"},
+        "people": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"name": MAYBE, "role": {"type": "string", "minLength": 1}},
+            },
+        },
+        "topics": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["summary", "place"],
+}
+EVIDENCE = 'Spoken words: "The mayor of Leeds opens two bridges"'
+
+
+def _tidied(**answer: Any) -> Any:
+    answer = {"summary": "A bridge.", "place": "Leeds", **answer}
+    found = tidied(answer, SCHEMA, EVIDENCE)
+    assert compiled(SCHEMA).validate(found) == []
+    return found
+
+
+def test_filler_becomes_null_where_null_is_allowed() -> None:
+    assert _tidied(place="None")["place"] is None
+    assert _tidied(place=" unknown. ")["place"] is None
+    assert _tidied(place="")["place"] is None
+
+
+def test_filler_becomes_empty_where_null_is_not_allowed() -> None:
+    assert _tidied(summary="N/A")["summary"] == ""
+
+
+def test_what_no_word_of_the_evidence_supports_becomes_null() -> None:
+    assert _tidied(place="Paris")["place"] is None
+    assert _tidied(place="the bridge at Leeds")["place"] == "the bridge at Leeds"
+
+
+def test_texts_that_may_not_be_null_and_enums_stay_as_they_are() -> None:
+    found = _tidied(summary="Paris in spring.", mood="none")
+    assert found["summary"] == "Paris in spring."
+    assert found["mood"] == "none"
+
+
+def test_long_descriptions_in_the_models_own_words_stay() -> None:
+    words = (
+        "Somebody talks at length about something that concerns everybody who lives around there"
+    )
+    assert _tidied(place=words)["place"] == words
+
+
+def test_an_optional_property_that_may_not_be_null_is_left_out() -> None:
+    assert "age" not in _tidied(age=None)
+    assert _tidied(age=7)["age"] == 7
+
+
+def test_lists_lose_empty_and_repeated_entries() -> None:
+    assert _tidied(topics=["mayor", "none", "", "mayor"])["topics"] == ["mayor"]
+
+
+def test_fields_inside_lists_of_objects_are_tidied_too() -> None:
+    people = _tidied(people=[{"name": "Zoltan", "role": "mayor"}, {"name": None, "role": None}])
+    assert people["people"] == [{"name": None, "role": "mayor"}, {"name": None}]
+
+
+def test_a_list_that_must_hold_something_is_left_alone() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "array", "minItems": 1, "items": {"type": "string"}}},
+    }
+    assert tidied({"a": ["none"]}, schema, "") == {"a": ["none"]}
