@@ -3,6 +3,9 @@
 import asyncio
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
+
+from threadpoolctl import threadpool_limits
 
 from promptreel_server.media.decode import Frames, Sound, Wanted, decoded
 from promptreel_server.media.ffmpeg import Ffmpeg, locate
@@ -53,6 +56,7 @@ async def _surveyed(
     programs: Ffmpeg, request: SegmentationRequest, progress: Progress, wanted: Wanted
 ) -> Signals:
     facts = request.facts
+    await asyncio.to_thread(_one_thread_each)
     finder, listener = ShotFinder(facts.time_base), Listener()
     async with decoded(programs, request.path, facts, wanted) as pieces:
         async for piece in pieces:
@@ -79,6 +83,15 @@ async def _surveyed(
             pauses=heard.pauses,
         )
     return found
+
+
+@cache
+def _one_thread_each() -> None:
+    """Keep numpy from dividing its products among all cores, for the rest of the process.
+
+    They are so small that its threads wait for each other, and the cores are for other media.
+    """
+    threadpool_limits(limits=1, user_api="blas")
 
 
 def _shots(start: Fraction, end: Fraction, begins: list[Fraction]) -> tuple[Span, ...]:
