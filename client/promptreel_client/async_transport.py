@@ -83,25 +83,33 @@ class AsyncTransport:
             await channel.close()
 
     async def _send(self, upload: Upload, metadata: Any) -> Any:
-        """Send a file once. It is read in a thread, so that a slow disk holds nobody else up."""
+        """Send a file once.
+
+        Writing stops the moment the call has its status: a write that fails after that would put
+        `Internal error from Core` in its place.
+        """
         sending = self._channels.method(_UPLOAD)(metadata=metadata)
         try:
-            await _write(sending, upload)
+            async with asyncio.TaskGroup() as tasks:
+                writing = tasks.create_task(_write(sending, upload))
+                sending.add_done_callback(lambda _: writing.cancel())
             return await sending
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None  # there is one task, and so one error
         finally:
             sending.cancel()
 
 
 async def _write(sending: Any, upload: Upload) -> None:
-    """Write all messages, or as many as the server takes: its status then says why."""
+    """Write all messages. The file is read in a thread, so that a slow disk holds nobody up."""
     sent = 0
     with upload.opened() as file:
         message = upload.header
         while not sending.done():
             try:
                 await sending.write(message)
-            except asyncio.InvalidStateError:
-                return  # the server answered meanwhile
+            except (asyncio.InvalidStateError, grpc.RpcError):
+                return  # over meanwhile, and the call knows why
             sent += len(message.chunk)
             upload.told(sent)
             chunk = await asyncio.to_thread(file.read, CHUNK_BYTES)

@@ -47,7 +47,8 @@ def rpc_of(request: type[Message]) -> Rpc:
     return _BY_REQUEST[request]
 
 
-def _rpcs() -> Iterator[Rpc]:
+def all_rpcs() -> Iterator[Rpc]:
+    """Answer every typed rpc, service by service."""
     for file in _FILES:
         services: Any = file.DESCRIPTOR.services_by_name
         for service in services.values():
@@ -64,4 +65,4 @@ def _arity(streaming: bool) -> str:
     return "stream" if streaming else "unary"
 
 
-_BY_REQUEST = {rpc.request: rpc for rpc in _rpcs()}
+_BY_REQUEST = {rpc.request: rpc for rpc in all_rpcs()}
