@@ -16,14 +16,19 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from sqlalchemy.exc import OperationalError
 
-from promptreel_server.errors import Invalid, PromptreelError, Unavailable
+from promptreel_server.errors import (
+    Invalid,
+    OperationFailure,
+    PromptreelError,
+    Unavailable,
+)
 
 DOMAIN = "promptreel"
 _MOST_BYTES = 6 * 1024
 """What message, details and envelope may take together: metadata are limited to 8 KB in all."""
 _CUTS = ((20, 1000), (12, 300), (6, 120), (3, 60), (1, 30))
 """How many details are told, and how long a text of them may be: the first that fits."""
-_RETRY_STORAGE_SECONDS = 10.0
+_RETRY_SECONDS = 10.0
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -45,6 +50,8 @@ def known(error: BaseException, request_id: str) -> PromptreelError:
 
     What is not in the tree is logged whole; its text never leaves the server.
     """
+    if isinstance(error, OperationFailure):  # data of a run, escaped into a call
+        return Unavailable(error.message, retry_after=error.retry_after or _RETRY_SECONDS)
     if isinstance(error, PromptreelError):
         return error
     if isinstance(error, DecodeError):
@@ -53,7 +60,7 @@ def known(error: BaseException, request_id: str) -> PromptreelError:
         logger.error("Storage failed in request %s", request_id, exc_info=error)
         return Unavailable(
             "The server can't write its data now; its disk may be full. Try again later.",
-            retry_after=_RETRY_STORAGE_SECONDS,
+            retry_after=_RETRY_SECONDS,
         )
     logger.error("Request %s failed", request_id, exc_info=error)
     return Internal(

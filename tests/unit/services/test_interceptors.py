@@ -42,12 +42,12 @@ async def _watch_events(
 def _handlers() -> Any:
     """Two methods of the contract, without the services that they belong to."""
     get: Any = grpc.unary_unary_rpc_method_handler(
-        _get_index,  # type: ignore[arg-type]  # the stubs know blocking servers only
+        _get_index,
         index_pb2.GetIndexRequest.FromString,
         index_pb2.Index.SerializeToString,
     )
     watch: Any = grpc.unary_stream_rpc_method_handler(
-        _watch_events,  # type: ignore[arg-type]
+        _watch_events,
         event_pb2.WatchEventsRequest.FromString,
         event_pb2.EventUpdate.SerializeToString,
     )
@@ -119,16 +119,20 @@ async def test_what_breaks_inside_is_told_by_its_request_id_alone(
 
 
 async def test_a_stream_that_is_refused_says_why(served: _Served) -> None:
+    seen: list[int] = []
+
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await _watched(served, "none", seen := [])
+        await _watched(served, "none", seen)
 
     assert seen == []
     assert _envelope(refused.value)["code"] == "not_found"
 
 
 async def test_a_stream_that_breaks_gives_nothing_away(served: _Served) -> None:
+    seen: list[int] = []
+
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await _watched(served, "broken", seen := [])
+        await _watched(served, "broken", seen)
 
     assert seen == [1]
     assert refused.value.code() is grpc.StatusCode.INTERNAL

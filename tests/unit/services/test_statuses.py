@@ -51,6 +51,13 @@ def test_a_full_disk_is_no_fault_of_the_caller(error: Exception) -> None:
     assert known.retry_after
 
 
+def test_media_that_can_not_be_reached_are_no_fault_of_the_caller() -> None:
+    known = statuses.known(errors.MediaUnavailable("The file is gone for now."), "req-1")
+
+    assert (known.http_status, known.message) == (503, "The file is gone for now.")
+    assert known.retry_after
+
+
 def test_a_message_that_can_not_be_read_is_the_callers_fault() -> None:
     assert statuses.known(DecodeError("x"), "req-1").http_status == 400
 
