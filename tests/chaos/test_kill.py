@@ -1,5 +1,6 @@
 """kill -9 at random moments loses no finished segment and repeats no finished LLM call."""
 
+import asyncio
 import os
 import random
 import sqlite3
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from promptreel_client import Client, PromptRun, RunStatus
+from promptreel_server.doctor import State, examine
+from promptreel_server.settings import Settings
 from tests import footage
 from tests.chaos.mortal import Mortal
 from tests.chaos.stand_in import Answered, StandIn, stand_in
@@ -184,13 +187,8 @@ def _cut_short(mortal: Mortal, answers: list[Answered]) -> int:
 
 
 def _check_files(mortal: Mortal) -> None:
-    """No file without a row and no row without a file."""
-    stored = {path.name for path in (mortal.data / "blobs").rglob("*") if path.is_file()}
-    wanted = {str(sha256) for (sha256,) in _rows(mortal, "SELECT sha256 FROM media")}
-    assert {_sha256(name, wanted) for name in stored} == wanted
-    assert len(stored) == len(wanted)
-
-
-def _sha256(name: str, wanted: set[str]) -> str:
-    """The hash that a blob's file name ends with."""
-    return next((sha256 for sha256 in wanted if sha256.endswith(name)), name)
+    """No file without a row, no row without a file, no counter that is wrong, no run stuck."""
+    settings = Settings(data=mortal.data)
+    findings = asyncio.run(examine(settings, repair=False))
+    about_data = [one for one in findings if not one.check.startswith("model ")]
+    assert [one for one in about_data if one.state is not State.WELL] == []

@@ -268,3 +268,8 @@ def _item(row: Row[Any]) -> MediaItem:
         metadata_keys=tuple(row.metadata_keys),
         deletion_id=row.deletion_id,
     )
+
+
+def all_sha256(connection: Connection) -> set[str]:
+    """Answer the hashes of all bytes that some media item stands on."""
+    return set(connection.execute(select(media.c.sha256).distinct()).scalars())

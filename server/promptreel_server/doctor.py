@@ -1,0 +1,192 @@
+"""`promptreel doctor`: looks a data folder over, says how to mend it, mends what is safe."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection
+
+from promptreel_server import settings as settings_module
+from promptreel_server.engine.deletion import sweep
+from promptreel_server.errors import PromptreelError, Unavailable
+from promptreel_server.gateway import find_envoy
+from promptreel_server.media import ffmpeg as programs
+from promptreel_server.media.blobs import FileBlobs
+from promptreel_server.media.thumbnails import Thumbnails
+from promptreel_server.settings import Settings
+from promptreel_server.store import audit, media
+from promptreel_server.store.database import Database
+from promptreel_server.store.migrate import is_current
+from promptreel_server.store.sqlite import FILE_NAME, open_sqlite
+from promptreel_server.weights.registry import registry
+from promptreel_server.weights.shelf import Shelf, WeightsState
+
+
+class State(Enum):
+    """How a check came out."""
+
+    WELL = "well"
+    MENDED = "mended"
+    """It was not, and `--repair` has mended it."""
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one check found, and what to do about it."""
+
+    check: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+def doctor(
+    data: Annotated[Path | None, typer.Option("--data", help="Data folder.")] = None,
+    repair: Annotated[bool, typer.Option(help="Mend what is safe; stop the server first.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check database, counters, files, models and programs; exit 1 where something is wrong."""
+    try:
+        settings = settings_module.load({"data": data}).settings
+        findings = asyncio.run(examine(settings, repair=repair))
+    except PromptreelError as error:
+        print(error.message, file=sys.stderr)
+        raise typer.Exit(1) from error
+    if as_json:
+        rows = [{**asdict(one), "state": one.state.value} for one in findings]
+        print(json.dumps(rows, indent=2))
+    else:
+        table = Table("check", "", "found", "what to do")
+        for one in findings:
+            table.add_row(one.check, one.state.value, one.found, one.remedy)
+        Console().print(table)
+    if any(one.state is State.WRONG for one in findings):
+        raise typer.Exit(1)
+
+
+async def examine(settings: Settings, *, repair: bool) -> list[Finding]:
+    """Make all checks, in the order in which what is wrong would be mended.
+
+    Raises:
+        Unavailable: `repair`, while a server uses the folder.
+    """
+    findings = list(_programs(settings))
+    findings += _models(settings)
+    if not (settings.data / FILE_NAME).exists():
+        remedy = "start a server, or name another folder with --data"
+        found = f"there is none in {settings.data}"
+        return [*findings, Finding(check="database", state=State.WELL, found=found, remedy=remedy)]
+    findings.append(_schema(settings.data, repair=repair))
+    async with open_sqlite(settings.data, exclusive=repair) as database:
+        findings += [finding async for finding in _database(settings.data, database, repair)]
+    return findings
+
+
+def _programs(settings: Settings) -> list[Finding]:
+    findings = []
+    try:
+        found = programs.locate(settings.ffmpeg, settings.ffprobe)
+        said = f"{found.version} at {found.ffmpeg}"
+        findings.append(Finding(check="ffmpeg", state=State.WELL, found=said))
+    except Unavailable as error:
+        findings.append(Finding(check="ffmpeg", state=State.WRONG, found=error.message))
+    try:
+        envoy = str(find_envoy(settings.envoy))
+        findings.append(Finding(check="envoy", state=State.WELL, found=envoy))
+    except Unavailable as error:
+        findings.append(Finding(check="envoy", state=State.WRONG, found=error.message))
+    return findings
+
+
+def _models(settings: Settings) -> list[Finding]:
+    shelf = Shelf(settings.models)
+    findings = []
+    for name, weights in registry().items():
+        if not (weights.default or weights.shipped):
+            continue
+        there = shelf.state(weights) is not WeightsState.MISSING
+        findings.append(
+            Finding(
+                check=f"model {name}",
+                state=State.WELL if there else State.WRONG,
+                found="there" if there else "missing",
+                remedy="" if there else f"promptreel models pull {name}",
+            )
+        )
+    return findings
+
+
+def _schema(folder: Path, *, repair: bool) -> Finding:
+    if is_current(folder / FILE_NAME):
+        return Finding(check="schema", state=State.WELL, found="current")
+    if repair:
+        return Finding(check="schema", state=State.MENDED, found="brought to the newest")
+    remedy = "start the server, or --repair"
+    return Finding(check="schema", state=State.WRONG, found="older", remedy=remedy)
+
+
+async def _database(folder: Path, database: Database, repair: bool) -> AsyncIterator[Finding]:
+    faults = await database.read(_integrity)
+    yield Finding(
+        check="database",
+        state=State.WRONG if faults else State.WELL,
+        found="; ".join(faults) or "sound",
+        remedy="restore a backup; keep the broken file" if faults else "",
+    )
+    wrong = await database.read_snapshot(audit.miscounts)
+    if wrong and repair:
+        await _mend_counters(database)
+    yield _finding("counters", [f"{'/'.join(m.key)} {m.counter}" for m in wrong], repair)
+    stuck = await database.read(audit.stuck)
+    if stuck and repair:
+        await database.write(lambda tx: audit.close(tx, stuck))
+    yield _finding("stuck runs", stuck, repair)
+    async for finding in _files(folder, database, repair):
+        yield finding
+
+
+async def _mend_counters(database: Database) -> None:
+    """Mend media items, then the runs that count them up."""
+    while wrong := await database.read_snapshot(audit.miscounts):
+        await database.write(lambda tx: audit.mend(tx, wrong))
+
+
+async def _files(folder: Path, database: Database, repair: bool) -> AsyncIterator[Finding]:
+    blobs, thumbnails = FileBlobs(folder / "blobs"), Thumbnails(folder / "thumbnails")
+    stored = set(await asyncio.to_thread(lambda: list(blobs.stored())))
+    wanted = await database.read(media.all_sha256)
+    lost = sorted(wanted - stored)
+    yield Finding(
+        check="media files",
+        state=State.WRONG if lost else State.WELL,
+        found=f"{len(lost)} lost, first {lost[0]}" if lost else f"{len(wanted)} there",
+        remedy="restore them from a backup, or delete their media items" if lost else "",
+    )
+    orphans = sorted(stored - wanted)
+    if repair:
+        await sweep(database, blobs, thumbnails)
+    yield _finding("files of no media item", orphans, repair)
+
+
+def _finding(check: str, wrong: list[str], repair: bool) -> Finding:
+    if not wrong:
+        return Finding(check=check, state=State.WELL, found="none wrong")
+    found = f"{len(wrong)} wrong, first {wrong[0]}"
+    if repair:
+        return Finding(check=check, state=State.MENDED, found=found)
+    remedy = "stop the server and --repair"
+    return Finding(check=check, state=State.WRONG, found=found, remedy=remedy)
+
+
+def _integrity(connection: Connection) -> list[str]:
+    said = connection.exec_driver_sql("PRAGMA integrity_check(10)").scalars()
+    return [line for line in said if line != "ok"]
