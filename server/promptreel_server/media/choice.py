@@ -35,11 +35,16 @@ def worth(still: Still, start: float, end: float) -> float:
 
     Blur, of motion or of a dissolve, lowers the gradient by itself.
     """
-    luma = still.pixels.astype(np.float32) @ _LUMA
-    if luma.std() < BLANK_CONTRAST:
+    if is_blank(still):
         return 0.0
+    luma = still.pixels.astype(np.float32) @ _LUMA
     gradient = sum(
         float(np.abs(np.diff(luma, axis=axis)).mean()) for axis in (0, 1) if luma.shape[axis] > 1
     )
     place = (still.at - start) / (end - start) if end > start else 0.5
     return gradient if EDGE <= place <= 1 - EDGE else gradient / 2
+
+
+def is_blank(still: Still) -> bool:
+    """Whether a frame shows nothing: all of about one brightness."""
+    return bool((still.pixels.astype(np.float32) @ _LUMA).std() < BLANK_CONTRAST)

@@ -11,9 +11,10 @@ import ffmpeg as builder
 
 from promptreel_server.errors import MediaUnreadable
 from promptreel_server.media.child import Bound, Limits, complete
-from promptreel_server.media.choice import choose_stills
+from promptreel_server.media.choice import choose_stills, is_blank
 from promptreel_server.media.ffmpeg import Ffmpeg, opened
 from promptreel_server.media.stills import (
+    MOST_STILLS,
     Still,
     Stretch,
     pictures_of,
@@ -29,6 +30,8 @@ KEYFRAMES_SUFFICE_SECONDS = 15.0
 """In a longer stretch only keyframes are decoded: encoders set one at least every 10 s or so."""
 LOOK_BACK_SECONDS = (5.0, 60.0, 86_400.0)
 """How far before an instant without a picture the one that still stands there is looked for."""
+MOST_CHOSEN = 16
+"""Frames that are chosen of one stretch at most."""
 SOUGHT_TOGETHER = 8
 """Instants that one run of ffmpeg seeks, each with a decoder of its own."""
 LARGE_PIXELS = 3840 * 2160
@@ -58,7 +61,7 @@ class Pictures:
     async def representative_frames(
         self, path: Path, facts: MediaFacts, start: float, end: float, count: int
     ) -> list[Still]:
-        """Choose up to `count` frames of `[start, end)`: sharp, not blank, away from its edges.
+        """Choose up to `count` (16) frames of `[start, end)`: sharp, not blank, off its edges.
 
         The stretch is parted evenly and the best frame of each part taken, in order of time.
         Where pictures end before the stretch, the last one is answered: it still stands there.
@@ -68,20 +71,24 @@ class Pictures:
             return []
         if facts.media_type is MediaType.IMAGE:
             return await self._take(path, facts, Stretch(since=0.0))
-        asked = max(CANDIDATES // count, 3) * count
+        count = min(count, MOST_CHOSEN)
         lasting = end - start
-        for keyframes in (True, False) if lasting > KEYFRAMES_SUFFICE_SECONDS else (False,):
-            stretch = Stretch(
-                since=start,
-                lasting=lasting,
-                step=lasting / asked,
-                most=asked + 1,
-                keyframes=keyframes,
-            )
-            found = await self._take(path, facts, stretch)
-            if found:
-                return await asyncio.to_thread(choose_stills, found, start, end, count)
-        return await self._still_standing(path, facts, start)
+        keyframes = lasting > KEYFRAMES_SUFFICE_SECONDS
+        wanted = MOST_STILLS if keyframes else max(CANDIDATES // count, 2) * count
+        asked = min(wanted, MOST_STILLS - 1)
+        stretch = Stretch(
+            since=start,
+            lasting=lasting,
+            step=lasting / asked,
+            most=asked + 1,
+            keyframes=keyframes,
+        )
+        found = await self._take(path, facts, stretch)
+        if stretch.keyframes:
+            found += await self._between_keyframes(path, facts, stretch, count, found)
+        if not found:
+            return await self._still_standing(path, facts, start)
+        return await asyncio.to_thread(choose_stills, found, start, end, count)
 
     async def frames(self, path: Path, facts: MediaFacts, times: Sequence[float]) -> list[Still]:
         """Answer the first frame from each of these seconds on, in the order asked.
@@ -91,20 +98,9 @@ class Pictures:
         """
         if facts.video_stream is None:
             return []
-        together = 1 if facts.width * facts.height > LARGE_PIXELS else SOUGHT_TOGETHER
         found: list[Still] = []
-        for first in range(0, len(times), together):
-            some = times[first : first + together]
-            shown = await take_shown(
-                path,
-                facts,
-                some,
-                longest_side=self.longest_side,
-                ffmpeg=self.ffmpeg,
-                limits=self.limits,
-            )
-            for at, still in zip(some, shown, strict=True):
-                found += [still] if still else await self._still_standing(path, facts, at)
+        for at, still in zip(times, await self._shown(path, facts, times), strict=True):
+            found += [still] if still else await self._still_standing(path, facts, at)
         return found
 
     async def thumbnail(self, path: Path, facts: MediaFacts, at: float) -> bytes | None:
@@ -164,6 +160,36 @@ class Pictures:
             limits=self.limits,
         )
 
+    async def _shown(
+        self, path: Path, facts: MediaFacts, times: Sequence[float], within: float = 0.0
+    ) -> list[Still | None]:
+        """Take the first frame from each instant on, as many in one run as memory allows."""
+        together = 1 if facts.width * facts.height > LARGE_PIXELS else SOUGHT_TOGETHER
+        found: list[Still | None] = []
+        for first in range(0, len(times), together):
+            found += await take_shown(
+                path,
+                facts,
+                times[first : first + together],
+                within=within,
+                longest_side=self.longest_side,
+                ffmpeg=self.ffmpeg,
+                limits=self.limits,
+            )
+        return found
+
+    async def _between_keyframes(
+        self, path: Path, facts: MediaFacts, stretch: Stretch, count: int, keys: Sequence[Still]
+    ) -> list[Still]:
+        """Take a frame from the middle of each of `count` parts whose keyframes show nothing.
+
+        An encoder sets one where a shot fades in from black.
+        """
+        middles = await asyncio.to_thread(_middles_unseen, stretch, count, keys)
+        within = stretch.lasting / count / 2
+        shown = await self._shown(path, facts, middles, within=within)
+        return [still for still in shown if still is not None]
+
     async def _still_standing(self, path: Path, facts: MediaFacts, at: float) -> list[Still]:
         """Find the last frame before an instant at which nothing new is shown."""
         for back in LOOK_BACK_SECONDS:
@@ -191,6 +217,13 @@ class Pictures:
         if run.exceeded is Bound.OUTPUT or run.exceeded is Bound.WALL_TIME or run.returncode < 0:
             raise MediaUnreadable("Making a picture took more time or memory than is allowed.")
         return run.stdout
+
+
+def _middles_unseen(stretch: Stretch, count: int, keys: Sequence[Still]) -> list[float]:
+    """The middle of each of `count` parts of which no frame shows anything."""
+    part = stretch.lasting / count
+    seen = {int((still.at - stretch.since) / part) for still in keys if not is_blank(still)}
+    return [stretch.since + (index + 0.5) * part for index in range(count) if index not in seen]
 
 
 def _animated(stream: Any) -> Any:

@@ -103,20 +103,23 @@ async def take_shown(
     facts: MediaFacts,
     times: Sequence[float],
     *,
+    within: float = 0.0,
     longest_side: int,
     ffmpeg: Ffmpeg,
     limits: Limits,
 ) -> list[Still | None]:
     """Decode the first frame from each of these instants on, all in one run; None: there is none.
 
-    Raises errors.MediaUnreadable where decoding takes too much.
+    With `within` it must be shown so many seconds after its instant at the latest. Raises
+    errors.MediaUnreadable where decoding takes too much.
     """
+    options = {"threads": 1} | ({"t": f"{within:.6f}"} if within > 0 else {})
     async with AsyncExitStack() as stack:
         descriptors = [stack.enter_context(opened(path)) for _ in times]
         pipes = [await stack.enter_async_context(piped()) for _ in times]
         outputs = [
             builder.output(
-                scaled(pictures_of(ffmpeg, descriptor, facts, at, threads=1), longest_side),
+                scaled(pictures_of(ffmpeg, descriptor, facts, at, **options), longest_side),
                 f"pipe:{pipe.writer}",
                 format="image2pipe",
                 vcodec="ppm",

@@ -104,6 +104,20 @@ async def test_a_long_stretch_is_seen_by_its_keyframes(pictures: Pictures) -> No
     assert [int(still.at // 20) for still in chosen] == [0, 1]
 
 
+async def test_parts_between_keyframes_give_a_frame_too(pictures: Pictures) -> None:
+    clip = footage.shots(40, rate="5", sound=False, options=("-g", "1000"))
+    facts = await facts_of(clip.path)
+    chosen = await pictures.representative_frames(clip.path, facts, 0, 40, 8)
+    assert [int(still.at // 5) for still in chosen] == list(range(8))
+
+
+async def test_a_great_many_frames_are_spread_over_the_whole_stretch(pictures: Pictures) -> None:
+    clip = footage.shots(8, sound=False)
+    facts = await facts_of(clip.path)
+    chosen = await pictures.representative_frames(clip.path, facts, 0, 8, 100)
+    assert [int(still.at * 2) for still in chosen] == list(range(16))
+
+
 async def test_black_is_passed_over_where_there_is_something_to_see(pictures: Pictures) -> None:
     black = "color=black:size=320x180:rate=25:duration=3,format=yuv420p"
     bars = "testsrc2=size=320x180:rate=25:duration=1,format=yuv420p"
