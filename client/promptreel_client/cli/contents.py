@@ -22,6 +22,7 @@ CONTENTS: dict[str, Entry] = {
     "settings": Entry(help="Show every setting with its value, its origin and its meaning."),
     "models": Entry(help="Fetch, list and verify the offline models."),
     "segments": Entry(help="Show where a local file would be cut, without a server."),
+    "doctor": Entry(help="Look a data folder over, and mend it."),
     "indexes": Entry(help="Create, list, show and delete indexes.", place="indexes:app"),
     "upload": Entry(help="Upload video, audio and images.", place="upload:upload"),
     "prompts": Entry(help="Create, list, show and delete prompts.", place="prompts:app"),
