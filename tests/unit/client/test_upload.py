@@ -166,51 +166,57 @@ def test_bytes_without_a_name_need_a_title(caller: Caller) -> None:
         caller.call(lambda client: client.videos.upload(io.BytesIO(b"x")))
 
 
-class Broken(Pipe):
-    """Bytes that can't be read to their end."""
+class Left:
+    """An upload as the server sees it whose caller leaves in the middle."""
 
-    def read(self, size: int = -1) -> bytes:
-        if self._left:
-            return super().read(4)
-        raise OSError("the disk is gone")
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.verdict: Queue[bool] = Queue()
 
-
-@pytest.fixture
-def cancelled(server: Scripted) -> "Queue[bool]":
-    """Whether the caller left the upload, in place of waiting for its answer."""
-    cancelled: Queue[bool] = Queue()
-
-    def script(requests: Any, context: grpc.ServicerContext) -> Any:
+    def __call__(self, requests: Any, context: grpc.ServicerContext) -> Any:
         over = threading.Event()
-        context.add_callback(over.set)
+        if not context.add_callback(over.set):
+            over.set()
+        self.reached.set()
         with suppress(grpc.RpcError):
             for _ in requests:
                 pass
-        cancelled.put(over.wait(3))
+        self.verdict.put(over.wait(3))
         return JOB
 
-    server.on("UploadVideo", script)
-    return cancelled
+    def was_cancelled(self) -> bool:
+        """Whether the caller took the call back, in place of waiting for its answer."""
+        return self.verdict.get(timeout=10)
 
 
-def test_a_file_that_can_not_be_read_to_its_end_is_no_upload(
-    cancelled: "Queue[bool]", caller: Caller
-) -> None:
+@pytest.fixture
+def left(server: Scripted) -> Left:
+    left = Left()
+    server.on("UploadVideo", left)
+    return left
+
+
+def test_a_file_that_can_not_be_read_to_its_end_is_no_upload(left: Left, caller: Caller) -> None:
+    class Broken(Pipe):
+        def read(self, size: int = -1) -> bytes:
+            if self._left:
+                return super().read(4)
+            left.reached.wait(5)
+            raise OSError("the disk is gone")
+
     with pytest.raises(OSError, match="the disk is gone"):
         caller.call(lambda client: client.videos.upload(Broken(b"12345678"), title="Broken"))
-    assert cancelled.get(timeout=5)
+    assert left.was_cancelled()
 
 
-def test_a_progress_bar_that_fails_stops_the_upload(
-    cancelled: "Queue[bool]", caller: Caller, clip: Path
-) -> None:
+def test_a_progress_bar_that_fails_stops_the_upload(left: Left, caller: Caller, clip: Path) -> None:
     def fail(sent: int, total: int | None) -> None:
-        if sent > 0:
-            raise KeyError("bar")
+        left.reached.wait(5)
+        raise KeyError("bar")
 
     with pytest.raises(KeyError):
         caller.call(lambda client: client.videos.upload(clip, on_progress=fail))
-    assert cancelled.get(timeout=5)
+    assert left.was_cancelled()
 
 
 def job_that_stands(*words: str) -> list[Callable[..., Any]]:
