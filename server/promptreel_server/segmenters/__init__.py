@@ -14,6 +14,7 @@ from promptreel_server.segmenters.segmenter import (
     fingerprint,
 )
 from promptreel_server.segmenters.signals import SIGNALS_VERSION, Signals, Span
+from promptreel_server.segmenters.survey import survey
 
 __all__ = [
     "SIGNALS_VERSION",
@@ -26,6 +27,7 @@ __all__ = [
     "Span",
     "fingerprint",
     "segmenter_for",
+    "survey",
 ]
 
 
