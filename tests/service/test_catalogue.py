@@ -79,7 +79,7 @@ def _cursor(caller: Caller) -> str:
 def test_a_forged_cursor_is_refused(caller: Caller) -> None:
     good = _cursor(caller)
     flipped = good[:-1] + ("A" if good[-1] != "A" else "B")
-    for cursor in ("", "x", "né", flipped, good + "AAAA", "A" * 5000):
+    for cursor in ("x", "né", flipped, good + "AAAA", "A" * 5000):
         request = index_pb2.ListIndexesRequest(limit=1, cursor=cursor)
         call = partial(caller.indexes.ListIndexes, request, metadata=caller.said())
         assert refusal(call).reason == "invalid_cursor", cursor

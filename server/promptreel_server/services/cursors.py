@@ -59,7 +59,7 @@ class Cursors:
             InvalidCursor: the cursor is forged, or from another list or other filters.
         """
         limit = self.limit(listing, request)
-        after = self.decode(listing, request.cursor) if request.HasField("cursor") else None
+        after = self.decode(listing, request.cursor) if request.cursor else None
         return Slice(limit=limit, after=after)
 
     def next(self, listing: Listing, page: Page[Any]) -> str | None:

@@ -32,21 +32,25 @@ def request_hash(*requests: Message) -> str:
     return digest.hexdigest()
 
 
-def key_use(operation: str) -> KeyUse | None:
-    """Answer the use of a key that the current call makes, None where it brings none.
+def read_key(header: str | None) -> str | None:
+    """Read the key that a call brings, with or without double quotes around it.
 
     Raises:
-        Invalid: the key is not 1 to 255 visible ASCII characters.
+        Invalid: it is not 1 to 255 visible ASCII characters.
     """
-    call = current_call()
-    key = call.idempotency_key
-    if key is None:
+    if header is None:
         return None
-    if len(key) > 1 and key[0] == key[-1] == '"':
-        key = key[1:-1]
+    key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header
     if not _KEY.fullmatch(key):
         raise Invalid.field("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
-    return KeyUse(owner_id=call.owner_id, operation=operation, key=key)
+    return key
+
+
+def key_use(operation: str) -> KeyUse | None:
+    """Answer the use of a key that the current call makes, None where it brings none."""
+    call = current_call()
+    key = call.idempotency_key
+    return None if key is None else KeyUse(owner_id=call.owner_id, operation=operation, key=key)
 
 
 async def once(

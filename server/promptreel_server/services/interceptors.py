@@ -14,6 +14,7 @@ from promptreel_server.errors import ScopeMissing
 from promptreel_server.model.key import Scope
 from promptreel_server.services import scopes, statuses
 from promptreel_server.services.call import Call, current
+from promptreel_server.services.idempotency import read_key
 from promptreel_server.services.keys import KeyRing
 from promptreel_server.services.rate_limits import RateLimits
 
@@ -122,6 +123,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
         Raises:
             Unauthenticated, ScopeMissing, RateLimited: the caller stays out.
+            Invalid: the idempotency key is none.
         """
         key = await self._keys.authenticate(asked.secret)
         self._limits.take(key.key_id)
@@ -137,7 +139,7 @@ class Gate(grpc.aio.ServerInterceptor):
                 key_id=key.key_id,
                 scope=key.scope,
                 request_id=asked.request_id,
-                idempotency_key=asked.idempotency_key,
+                idempotency_key=read_key(asked.idempotency_key),
                 last_event_id=asked.last_event_id,
                 headers=headers,
             )

@@ -216,7 +216,8 @@ def _body(route: Route, schemas: Schemas) -> Schema:
         return {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
     asked = route.method.input_type
     if route.body == "*":
-        return {"required": True, "content": _json(schemas.body(asked, route.in_path))}
+        schema = schemas.body(asked, route.in_path)
+        return {"required": "required" in schema, "content": _json(schema)}
     field = schemas.field(asked.fields_by_name[route.body], asked=True)
     return {"required": True, "content": _json(field)}
 

@@ -17,7 +17,15 @@ _ID = {"minLength": 1}
 _PAGE = _limit(50, 100)
 _MANY = {"minItems": 1, "maxItems": 100}
 _SECONDS = {"minimum": 1, "maximum": 300}
+_ASKED_SCHEMA = {
+    "required": ["type", "properties"],
+    "properties": {
+        "type": {"const": "object"},
+        "properties": {"type": "object", "minProperties": 1},
+    },
+}
 _PROMPT = {
+    "json_schema": _ASKED_SCHEMA,
     "name": _text(3, 100),
     "prompt_text": _text(10, 5000),
     "description": _text(0, 500),
@@ -28,7 +36,11 @@ RULES: dict[str, dict[str, Rule]] = {
     "ListIndexesRequest": {"limit": _limit(1000, 1000)},
     "ListIndexVideosRequest": {"limit": _PAGE},
     "ListIndexPromptRunsRequest": {"limit": _PAGE},
-    "CreateVideoRequest": {"title": _text(1, 255), "video_uri": _ID, "index_id": _ID},
+    "CreateVideoRequest": {
+        "title": _text(1, 255),
+        "video_uri": {"pattern": "^(file|https)://"},
+        "index_id": _ID,
+    },
     "ListVideoSegmentsRequest": {"limit": _PAGE},
     "ListPlaygroundVideosRequest": {"limit": _PAGE},
     "ListVideoPromptRunsRequest": {"limit": _limit(200, 200)},
@@ -43,15 +55,18 @@ RULES: dict[str, dict[str, Rule]] = {
     "ListImportJobFilesRequest": {"limit": _PAGE},
     "CreatePromptRequest": _PROMPT,
     "UpdatePromptRequest": _PROMPT,
-    "VideoLevel": {"instructions_text": _text(10, 5000)},
-    "Target": {"video_ids": {"maxItems": 1000}},
+    "VideoLevel": {"instructions_text": _text(10, 5000), "json_schema": _ASKED_SCHEMA},
+    "Target": {"index_id": _ID, "video_ids": {"maxItems": 1000}},
     "ExecutePromptRunRequest": {
         "prompt_id": _ID,
+        "video_segmentation_type": {"enum": ["smart", "fixed", "content_aware"]},
+        "audio_segmentation_type": {"enum": ["content_aware", "fixed"]},
         "video_segment_duration": _SECONDS,
         "audio_segment_duration": _SECONDS,
     },
     "ListPromptRunsRequest": {"limit": _limit(200, 1000)},
     "ListResultsRequest": {"limit": _PAGE, "video_id": _ID},
+    "GetFailedSegmentsRequest": {"limit": {"minimum": 1, "maximum": 100}},
     "ListSegmentRetriesRequest": {"limit": _PAGE},
     "ListLlmCallsRequest": {"limit": _limit(200, 1000)},
     "CreateApiKeyRequest": {
