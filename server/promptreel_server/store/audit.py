@@ -108,11 +108,11 @@ def _of_runs(connection: Connection) -> Iterator[Miscount]:
             if status.terminal:
                 here = and_(run_media.c.media_type == kind, run_media.c.status == status)
                 counted[f"{status.value}_{kind.value}s"] = _sum(here)
-    for status in (SynthesisStatus.COMPLETED, SynthesisStatus.FAILED, SynthesisStatus.PARTIAL):
-        counted[f"video_level_{status.value}"] = (
+    for made in (SynthesisStatus.COMPLETED, SynthesisStatus.FAILED, SynthesisStatus.PARTIAL):
+        counted[f"video_level_{made.value}"] = (
             select(func.count())
             .select_from(syntheses)
-            .where(syntheses.c.run_id == runs.c.run_id, syntheses.c.status == status)
+            .where(syntheses.c.run_id == runs.c.run_id, syntheses.c.status == made)
             .scalar_subquery()
         )
     statement = (
