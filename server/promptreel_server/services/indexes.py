@@ -124,7 +124,7 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         wanted = prompt_run_pb2.ListPromptRunsRequest(
             index_id=request.index_id,
             limit=self._cursors.limit(_RUNS, request),
-            cursor=request.cursor if request.HasField("cursor") else None,
+            cursor=request.cursor or None,
         )
         found = await self._runs.ListPromptRuns(wanted, context)
         return index_pb2.ListIndexPromptRunsResponse(data=found.data, pagination=found.pagination)

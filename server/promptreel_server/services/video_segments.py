@@ -30,7 +30,7 @@ class VideoSegments:
         self, request: video_pb2.ListVideoSegmentsRequest
     ) -> video_pb2.ListVideoSegmentsResponse:
         """Answer a page of the segments of one media item."""
-        if request.HasField("run_id") and request.latest_run:
+        if request.run_id and request.latest_run:
             raise Invalid.field("latest_run", "can't go with run_id; leave one of them out")
         owner, video_id = current_call().owner_id, request.video_id
         listing = Listing(
@@ -40,7 +40,7 @@ class VideoSegments:
 
         def read(c: Connection) -> Page[Cut]:
             media.fetch(c, owner, video_id)
-            if request.HasField("run_id"):
+            if request.run_id:
                 return _of_run(c, owner, request.run_id, video_id, wanted)
             if not request.latest_run:
                 return cuts.page_of_video(c, video_id, wanted)

@@ -146,7 +146,7 @@ class VideoService(video_pb2_grpc.VideoServiceServicer):
         wanted = prompt_run_pb2.ListPromptRunsRequest(
             video_id=request.video_id,
             limit=self._cursors.limit(_RUNS, request),
-            cursor=request.cursor if request.HasField("cursor") else None,
+            cursor=request.cursor or None,
         )
         found = await self._runs.ListPromptRuns(wanted, context)
         return video_pb2.ListVideoPromptRunsResponse(data=found.data, pagination=found.pagination)
