@@ -4,6 +4,7 @@ from promptreel_server.embedders.embedder import ImageEmbedder
 from promptreel_server.engine.means import Lazy
 from promptreel_server.errors import Unavailable
 from promptreel_server.extractors.models import ExtractorOptions, Extractors
+from promptreel_server.extractors.provider_options import GeminiOptions, OpenAiOptions
 from promptreel_server.media.ffmpeg import Ffmpeg
 from promptreel_server.settings import Settings
 from promptreel_server.transcribers.transcriber import Transcriber
@@ -24,6 +25,8 @@ class Models:
                 ffmpeg=ffmpeg.ffmpeg,
                 ffprobe=ffmpeg.ffprobe,
                 labeller=_labeller(self.embedder),
+                gemini=_gemini(settings),
+                openai=_openai(settings),
             )
         )
 
@@ -33,6 +36,27 @@ class Models:
         for made in (self.transcriber.made, self.embedder.made):
             if made is not None:
                 await made.close()
+
+
+def _gemini(settings: Settings) -> GeminiOptions:
+    return GeminiOptions(
+        api_key=settings.gemini_api_key,
+        base_url=settings.gemini_base_url,
+        fps=settings.gemini_fps,
+        media_resolution=settings.gemini_media_resolution,
+        thinking_budget=settings.gemini_thinking_budget,
+        call_seconds=settings.provider_call_seconds,
+    )
+
+
+def _openai(settings: Settings) -> OpenAiOptions:
+    return OpenAiOptions(
+        api_key=settings.openai_api_key,
+        base_url=settings.openai_base_url,
+        frames=settings.openai_frames,
+        prompt_characters=settings.openai_prompt_characters,
+        call_seconds=settings.provider_call_seconds,
+    )
 
 
 def _transcriber(ffmpeg: Ffmpeg, shelf: Shelf) -> Transcriber:

@@ -74,8 +74,22 @@ class Settings:
 
     gemini_api_key: str | None = _set(None, "Key for Gemini models.", secret=True)
     gemini_base_url: str | None = _set(None, "Another address for Gemini models.")
+    gemini_fps: float = _set(1.0, "Frames of a second of video that Gemini sees, at most 24.")
+    gemini_media_resolution: str = _set(
+        "default", "How closely Gemini looks at media: default, low, medium or high."
+    )
+    gemini_thinking_budget: int = _set(
+        512, "Tokens that Gemini may think; 0: as few as it can, -1: as many as it wants."
+    )
     openai_api_key: str | None = _set(None, "Key for openai:<model>.", secret=True)
     openai_base_url: str | None = _set(None, "Address of an OpenAI-compatible endpoint.")
+    openai_frames: int = _set(4, "Frames of a segment that openai:<model> is shown; 0: none.")
+    openai_prompt_characters: int = _set(
+        24_000, "Characters of transcript or notes in one prompt to openai:<model>."
+    )
+    provider_call_seconds: float = _set(
+        300.0, "Seconds that one call to Gemini or an OpenAI-compatible endpoint may take."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,8 @@ class Completion:
     cached_tokens: int = 0
     thinking_tokens: int = 0
     audio_tokens: int = 0
+    failure: OperationFailure | None = None
+    """Why the answer is none (the model refused), where it was given and counted all the same."""
 
 
 class Chat(Protocol):
@@ -102,12 +104,12 @@ async def _attempt(chat: Chat, question: Question, clock: Clock) -> _Attempt:
             attempt=question.attempt,
         )
     except OperationFailure as refused:
-        blocked = refused.failure_code is FailureCode.BLOCKED
-        status = LlmCallStatus.BLOCKED if blocked else LlmCallStatus.ERROR
-        call = _call(question, Completion(text="", finish_reason=""), invoked_at, clock(), status)
-        code, message = refused.failure_code.value, refused.message
-        return _Attempt(call=replace(call, error_code=code, error_message=message), failure=refused)
+        nothing = Completion(text="", finish_reason="")
+        call = _call(question, nothing, invoked_at, clock(), LlmCallStatus.ERROR)
+        return _Attempt(call=_failed(call, refused), failure=refused)
     done = _call(question, completion, invoked_at, clock(), LlmCallStatus.SUCCESS)
+    if completion.failure is not None:
+        return _Attempt(call=_failed(done, completion.failure), failure=completion.failure)
     if completion.finish_reason == _STOPPED_SHORT:
         failure = ModelFailure(
             FailureCode.OUTPUT_TRUNCATED,
@@ -189,9 +191,10 @@ def _call(
 
 
 def _failed(call: LlmCall, failure: OperationFailure) -> LlmCall:
+    blocked = failure.failure_code is FailureCode.BLOCKED
     return replace(
         call,
-        status=LlmCallStatus.ERROR,
+        status=LlmCallStatus.BLOCKED if blocked else LlmCallStatus.ERROR,
         error_code=failure.failure_code.value,
         error_message=failure.message,
     )

@@ -1,12 +1,14 @@
 """Which extractor a `processing_model` means; each is made when it is first asked for."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptreel_server.errors import UnknownModel
+from promptreel_server.errors import Unavailable, UnknownModel
 from promptreel_server.extractors.extractor import Extractor
+from promptreel_server.extractors.provider_options import GeminiOptions, OpenAiOptions
 
 if TYPE_CHECKING:
     from promptreel_server.extractors.evidence import Labeller
@@ -29,6 +31,8 @@ class ExtractorOptions:
     """Threads of a local model; None: one less than there are processors."""
     idle_seconds: float = 120.0
     """How long a local model stays in memory after its last call."""
+    gemini: GeminiOptions = field(default_factory=GeminiOptions)
+    openai: OpenAiOptions = field(default_factory=OpenAiOptions)
 
 
 class Extractors:
@@ -47,7 +51,7 @@ class Extractors:
 
         Raises:
             UnknownModel: no such model, or no such canned script.
-            Unavailable: the model's runtime or weights are missing.
+            Unavailable: the model's runtime, weights, key or address are missing.
         """
         made = self._made.get(processing_model)
         if made is None:
@@ -97,10 +101,32 @@ def _local(_name: str, options: ExtractorOptions) -> Extractor:
     )
 
 
+def _gemini(name: str, options: ExtractorOptions) -> Extractor:
+    if find_spec("google") is None or find_spec("google.genai") is None:
+        raise Unavailable(
+            'Gemini models need google-genai; install it with: pip install "promptreel[gemini]"'
+        )
+    from promptreel_server.extractors.gemini import GeminiExtractor
+    from promptreel_server.media.ffmpeg import locate
+
+    ffmpeg = locate(options.ffmpeg, options.ffprobe)
+    return GeminiExtractor(name, options=options.gemini, ffmpeg=ffmpeg)
+
+
+def _openai(name: str, options: ExtractorOptions) -> Extractor:
+    from promptreel_server.extractors.openai_compatible import OpenAiExtractor
+    from promptreel_server.media.ffmpeg import locate
+
+    ffmpeg = locate(options.ffmpeg, options.ffprobe)
+    return OpenAiExtractor(name, options=options.openai, ffmpeg=ffmpeg)
+
+
 _Make = Callable[[str, ExtractorOptions], Extractor]
 
 _FAMILIES: dict[str, tuple[str, _Make]] = {
     "local": ("", _local),
+    "gemini-": ("<version>", _gemini),
+    "openai:": ("<model>", _openai),
     "canned": ("", _canned),
     "canned:": ("<script>", _canned),
 }

@@ -1,0 +1,157 @@
+"""The Gemini extractor: segments by offsets into media that is uploaded once."""
+
+import asyncio
+import logging
+import re
+from dataclasses import dataclass
+from functools import partial
+
+import httpx2
+from google import genai
+from google.genai import types
+
+from promptreel_server.errors import FailureCode, OperationFailure, Unavailable, UnknownModel
+from promptreel_server.extractors.extractor import Extraction, ExtractionRequest, SynthesisRequest
+from promptreel_server.extractors.gemini_chat import GeminiChat, GeminiLine
+from promptreel_server.extractors.gemini_failures import gemini_failures
+from promptreel_server.extractors.gemini_media import MOST_FPS, GeminiMedia
+from promptreel_server.extractors.gemini_schema import holds_whole
+from promptreel_server.extractors.gemini_uploads import Uploads
+from promptreel_server.extractors.provider_options import GeminiOptions
+from promptreel_server.extractors.remote import Interview
+from promptreel_server.media.ffmpeg import Ffmpeg
+from promptreel_server.model.prompt import JsonObject
+
+log = logging.getLogger(__name__)
+
+MOST_NOTES = 200_000
+"""Characters of notes in one prompt: far within the context of every model."""
+RESOLUTIONS = ("default", "low", "medium", "high")
+_NAME = re.compile(r"gemini-[a-z0-9][a-z0-9.\-]{0,80}")
+_CLOSING_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Open:
+    """What holds connections, made when it is first needed."""
+
+    client: genai.Client
+    http: httpx2.AsyncClient
+    uploads: Uploads
+    media: GeminiMedia
+    line: GeminiLine
+
+
+class GeminiExtractor:
+    """The Extractor port over google-genai, its own retries off.
+
+    Raises UnknownModel where the name can't be one, Unavailable where key or settings are missing
+    or can't be meant; the message names the setting.
+    """
+
+    def __init__(self, model: str, *, options: GeminiOptions, ffmpeg: Ffmpeg) -> None:
+        if not _NAME.fullmatch(model):
+            raise UnknownModel(f'processing_model: "{model[:100]}" is no name of a Gemini model')
+        _check(options)
+        self.model = model
+        self._options = options
+        self._ffmpeg = ffmpeg
+        self._opened: _Open | None = None
+        self._opening = asyncio.Lock()
+        self._interview = Interview(
+            model=model, most=MOST_NOTES, spelled_out=lambda schema: not holds_whole(schema.schema)
+        )
+
+    def refuse(self, json_schema: JsonObject) -> str | None:
+        """None: what Gemini does not hold its answers to is spelled out to it and checked here."""
+
+    async def extract(self, request: ExtractionRequest) -> Extraction:
+        """Ask about one segment."""
+        key = (request.run_id, request.video_id)
+        try:
+            opened = await self._open()
+            async with opened.media.shown(request) as shown:
+                chat = GeminiChat(line=opened.line, shown=shown)
+                extraction = await self._interview.about_segment(chat, request, shown.words)
+                failure = extraction.failure
+                if shown.upload is None:
+                    return extraction
+                if failure is None:
+                    opened.uploads.proved(key)
+                elif failure.failure_code is FailureCode.MEDIA_UNAVAILABLE:
+                    opened.uploads.lost(key, shown.upload)
+                return extraction
+        except OperationFailure as failure:
+            return Extraction(failure=failure)
+
+    async def synthesize(self, request: SynthesisRequest) -> Extraction:
+        """Ask about the whole, from what the segments yielded."""
+        opened = await self._open()
+        return await self._interview.about_whole(GeminiChat(line=opened.line), request)
+
+    async def release(self, run_id: str, video_id: str) -> None:
+        """Delete the upload of a media item of a run."""
+        if self._opened is not None:
+            await self._opened.uploads.release((run_id, video_id))
+
+    async def close(self) -> None:
+        """Delete what is still uploaded and close the connections."""
+        opened, self._opened = self._opened, None
+        if opened is None:
+            return
+        try:
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                await opened.uploads.close()
+        except TimeoutError:
+            log.warning("uploads to Gemini are left to expire: deleting them took too long")
+        await opened.client.aio.aclose()
+        opened.client.close()
+        await opened.http.aclose()
+
+    async def _open(self) -> _Open:
+        """Open the client, in a thread: it reads certificates."""
+        async with self._opening:
+            if self._opened is None:
+                self._opened = await asyncio.to_thread(self._connect)
+            return self._opened
+
+    def _connect(self) -> _Open:
+        options = self._options
+        http = httpx2.AsyncClient(
+            timeout=options.call_seconds,
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
+        )
+        client = genai.Client(
+            vertexai=False,
+            api_key=options.api_key,
+            http_options=types.HttpOptions(
+                base_url=options.base_url,
+                timeout=round(options.call_seconds * 1000),
+                httpx_async_client=http,
+            ),
+        )
+        told_apart = partial(
+            gemini_failures, secret=options.api_key or "", seconds=options.call_seconds
+        )
+        uploads = Uploads(client.aio.files, told_apart)
+        return _Open(
+            client=client,
+            http=http,
+            uploads=uploads,
+            media=GeminiMedia(uploads, self._ffmpeg, fps=options.fps),
+            line=GeminiLine(client=client.aio, model=self.model, options=options),
+        )
+
+
+def _check(options: GeminiOptions) -> None:
+    if not options.api_key:
+        raise Unavailable(
+            "gemini_api_key is not set: give Gemini's key as PROMPTREEL_GEMINI_API_KEY, "
+            "GEMINI_API_KEY or GOOGLE_API_KEY"
+        )
+    if not 0 < options.fps <= MOST_FPS:
+        raise Unavailable(f"gemini_fps must be over 0 and at most {MOST_FPS:g}")
+    if options.media_resolution not in RESOLUTIONS:
+        raise Unavailable(f"gemini_media_resolution must be one of {', '.join(RESOLUTIONS)}")
+    if options.base_url and not options.base_url.startswith(("http://", "https://")):
+        raise Unavailable("gemini_base_url must begin with https:// or http://")
