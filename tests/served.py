@@ -22,10 +22,18 @@ SCRIPTS = {
     "flaky": {"faults": [{"failure_code": "schema_invalid", "starts_from": 5, "attempts": [1]}]},
     "blocked": {"faults": [{"failure_code": "blocked", "starts_from": 5}]},
     "hopeless": {"faults": [{"failure_code": "schema_invalid"}]},
+    "tired": {
+        "latency_seconds": 0.3,
+        "faults": [{"failure_code": "schema_invalid", "starts_from": 5, "attempts": [1]}],
+    },
+    "weary": {
+        "latency_seconds": 0.3,
+        "faults": [{"failure_code": "schema_invalid", "attempts": [1]}],
+    },
     "denied": {"faults": [{"failure_code": "unauthenticated"}]},
 }
 """What `canned:<name>` does: answers late, fails once from second 5 on, is blocked from there,
-fails always, is refused for its credentials."""
+fails always; is flaky and slow at once, or so everywhere; is refused for its credentials."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The whole server on a free port, in a loop thread; every test calls it as an owner of its own."""
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from promptreel_server.app import data_folder_database, running
 from promptreel_server.settings import Settings
 from tests.gateway.loop_thread import LoopThread
+from tests.served import SCRIPTS
 from tests.service.caller import Caller, Live
+from tests.service.runner import Runner
 
 UPLOAD_MOST_BYTES = 6_000_000
 
@@ -19,11 +22,14 @@ UPLOAD_MOST_BYTES = 6_000_000
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     data, root = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("media")
+    scripts = root / "scripts.json"
+    scripts.write_text(json.dumps(SCRIPTS))
     settings = Settings(
         data=data,
         gateway=False,
         grpc_port=0,
         processing_model="canned",
+        canned_scripts=scripts,
         media_roots=(root,),
         upload_most_bytes=UPLOAD_MOST_BYTES,
         requests_per_second=1000.0,
@@ -69,6 +75,12 @@ def other(live: Live) -> Iterator[Caller]:
     owner = f"other{next(_NUMBERS)}"
     with grpc.insecure_channel(live.address) as channel:
         yield Caller(live=live, owner=owner, channel=channel, key=live.make_key(owner))
+
+
+@pytest.fixture
+def runner(caller: Caller) -> Runner:
+    """The owner of `caller` as one who executes prompts."""
+    return Runner(caller=caller)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,15 @@ from promptreel_server.model.media import MediaItem, MediaStatus
 from promptreel_server.model.operation import Operation, OperationStatus
 from promptreel_server.model.run import Run, RunMedia, RunMediaStatus
 from promptreel_server.model.segment import SegmentRun
-from promptreel_server.store import media, outcomes, run_media, run_segments, runs, unread
+from promptreel_server.store import (
+    media,
+    outcomes,
+    run_media,
+    run_segments,
+    runs,
+    syntheses,
+    unread,
+)
 from promptreel_server.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
@@ -55,12 +63,12 @@ class Driver:
         if claim is None:
             return
         with self._means.stops.flag(run_id, video_id) as stop:
-            if claim.run.stop is not None or claim.item.deletion_id is not None:
+            if claim.run.stopping or claim.item.deletion_id is not None:
                 stop.set()
             try:
                 await self._go(claim, stop)
             except Stopped:
-                if not self._means.stops.draining or claim.run.stop is not None:
+                if not self._means.stops.draining or claim.run.stopping:
                     await self._end_stopped(claim)
             except OperationFailure as failure:
                 await self._unread(claim, failure)
@@ -167,6 +175,7 @@ class Driver:
             if run_media.held(tx.connection, claim.held):
                 runs.fail(tx, claim.run.run_id, message)
                 outcomes.cancel_open(tx, claim.held)
+                syntheses.give_up(tx, claim.held, message)
                 _close(tx, claim, error_message=message)
 
         await self._means.database.write(end)

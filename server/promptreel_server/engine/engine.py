@@ -82,10 +82,13 @@ class Engine:
         )
 
     def request_stop(self, tx: Transaction, run: Run, requested_by: str) -> Run:
-        """Store the wish to cancel a run; `stop` makes it felt at once in this process."""
+        """Store the wish to cancel a run; `stop` makes it felt at once in this process.
+
+        Retries that wait end, also those of a run that has ended; else that one is unchanged.
+        """
+        retries.cancel_open(tx, run.run_id)
         if run.status.terminal:
             return run
-        retries.cancel_open(tx, run.run_id)
         return runs.request_stop(tx, run.run_id, requested_by)
 
     def stop(self, run_id: str) -> None:
@@ -135,10 +138,19 @@ class Engine:
                     for item in items
                 ]
             )
-        left = await database.read(lambda c: retries.undone(c, RECOVERED_AT_ONCE))
-        await self.retry(left)
-        if count or left:
-            log.info("took up %d media items and %d retries", count, len(left))
+        retried = await self._recover_retries()
+        if count or retried:
+            log.info("took up %d media items and %d retries", count, retried)
+
+    async def _recover_retries(self) -> int:
+        count, after = 0, ""
+        while left := await self._means.database.read(
+            lambda c, after=after: retries.undone(c, RECOVERED_AT_ONCE, after)  # type: ignore[misc]
+        ):
+            after = left[-1].retry_id
+            count += len(left)
+            await self.retry(left)
+        return count
 
 
 def _retry_unit(retry: Retry) -> Unit:

@@ -10,7 +10,7 @@ from promptreel_server.errors import NotFound, PromptreelError
 from promptreel_server.model.media import MediaItem
 from promptreel_server.model.operation import OperationStatus
 from promptreel_server.model.retry import Retry, RetryStatus
-from promptreel_server.model.run import Run, RunMedia
+from promptreel_server.model.run import Run, RunMedia, RunMediaStatus
 from promptreel_server.model.segment import SegmentRun
 from promptreel_server.store import (
     media,
@@ -151,13 +151,15 @@ def _end_by_segment(tx: Transaction, taken: _Taken) -> None:
     )
 
 
+_ITEM_ENDED = {
+    RunMediaStatus.FAILED: RetryStatus.FAILED,
+    RunMediaStatus.CANCELLED: RetryStatus.CANCELLED,
+}
+
+
 def _end_by_item(tx: Transaction, taken: _Taken) -> None:
+    """End the retry of a stand-in as its media item ended; a server that drains leaves it open."""
     held = run_media.fetch(tx.connection, taken.retry.run_id, taken.retry.video_id)
-    failed = (held.segmentation_id or "").startswith(unread.PREFIX)
-    retries.end(
-        tx,
-        taken.retry,
-        RetryStatus.FAILED if failed else RetryStatus.COMPLETED,
-        {},
-        error=held.error_message if failed else None,
-    )
+    if held.status.terminal:
+        status = _ITEM_ENDED.get(held.status, RetryStatus.COMPLETED)
+        retries.end(tx, taken.retry, status, {}, error=held.error_message)

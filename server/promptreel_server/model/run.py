@@ -166,6 +166,11 @@ class Run:
     error_message: str | None = None
     completed_at: datetime | None = None
 
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop request is in force: one that has come to its end is history."""
+        return self.stop is not None and self.stop.completed_at is None
+
     def succeeded(self, operation: Operation) -> bool | None:
         """Whether an operation went without a failure: None while running or where it is off."""
         if not self.status.terminal or not self.enabled(operation):

@@ -195,7 +195,11 @@ def restate(tx: Transaction, run_id: str, video_id: str) -> None:
         tx.execute(
             update(run_media)
             .where(run_media.c.run_id == run_id, run_media.c.video_id == video_id)
-            .values(status=status, updated_at=tx.now)
+            .values(
+                status=status,
+                error_message=None if status is RunMediaStatus.COMPLETED else row.error_message,
+                updated_at=tx.now,
+            )
         )
         runs.count_media(tx, run_id, row.media_type, row.status, status)
     runs.close(tx, run_id)

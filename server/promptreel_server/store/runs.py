@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from promptreel_server.errors import NotFound
 from promptreel_server.model.event import EventType
@@ -24,7 +25,7 @@ from promptreel_server.model.run import (
 from promptreel_server.model.segment import SegmentationMode
 from promptreel_server.model.target import Target, TargetType
 from promptreel_server.store import feed, paging, prompts
-from promptreel_server.store.tables import run_media, runs, syntheses
+from promptreel_server.store.tables import run_media, run_segments, runs, syntheses
 from promptreel_server.store.transaction import Transaction
 
 _COUNT_NAMES = ("total", "completed", "failed", "partial", "cancelled")
@@ -146,15 +147,23 @@ def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
 
 
 def request_stop(tx: Transaction, run_id: str, requested_by: str) -> Run:
-    """Store the wish to cancel; nothing changes where one stands or the run has ended."""
+    """Store the wish to cancel; nothing changes where one stands or the run has ended.
+
+    A run that a retry took up again can be stopped again.
+    """
     tx.execute(
         update(runs)
         .where(
             runs.c.run_id == run_id,
-            runs.c.stop_requested_at.is_(None),
+            runs.c.stop_requested_at.is_(None) | runs.c.stop_completed_at.is_not(None),
             runs.c.status.in_((RunStatus.PENDING, RunStatus.PROCESSING)),
         )
-        .values(stop_requested_at=tx.now, stop_requested_by=requested_by)
+        .values(
+            stop_requested_at=tx.now,
+            stop_requested_by=requested_by,
+            stop_observed_at=None,
+            stop_completed_at=None,
+        )
     )
     run = load(tx.connection, run_id)
     if run is None:
@@ -178,7 +187,9 @@ def observe_stop(tx: Transaction, run_id: str) -> None:
 def stop_requested(connection: Connection, run_ids: Sequence[str]) -> set[str]:
     """Answer which of these runs are asked to stop."""
     statement = select(runs.c.run_id).where(
-        runs.c.run_id.in_(run_ids), runs.c.stop_requested_at.is_not(None)
+        runs.c.run_id.in_(run_ids),
+        runs.c.stop_requested_at.is_not(None),
+        runs.c.stop_completed_at.is_(None),
     )
     return set(connection.execute(statement).scalars())
 
@@ -257,7 +268,7 @@ def close(tx: Transaction, run_id: str) -> RunStatus | None:
     row = tx.execute(select(runs).where(runs.c.run_id == run_id)).one_or_none()
     if row is None or row.done_media < row.total_media:
         return None
-    status = _terminal_status(row)
+    status = _terminal_status(tx, row)
     if row.status == status:
         return status
     tx.execute(
@@ -266,7 +277,8 @@ def close(tx: Transaction, run_id: str) -> RunStatus | None:
         .values(
             status=status,
             completed_at=tx.now,
-            stop_completed_at=tx.now if row.stop_requested_at is not None else None,
+            error_message=None if status is RunStatus.COMPLETED else row.error_message,
+            stop_completed_at=_stop_completed(row, tx.now),
         )
     )
     feed.append(
@@ -280,24 +292,42 @@ def close(tx: Transaction, run_id: str) -> RunStatus | None:
     return status
 
 
-def _terminal_status(row: Any) -> RunStatus:
+def _stop_completed(row: Any, now: datetime) -> datetime | None:
+    """When the stop request of a run that ends came to its end: the first time it ends."""
+    if row.stop_requested_at is None:
+        return None
+    completed: datetime | None = row.stop_completed_at
+    return completed or now
+
+
+def _terminal_status(tx: Transaction, row: Any) -> RunStatus:
     """Cancelled: the stop left something undone. Failed: nothing succeeded. Else by failures."""
     cancelled_media = sum(getattr(row, f"cancelled_{kind.value}s") for kind in MediaType)
     undone = row.cancelled_segments + cancelled_media
-    if undone and row.stop_requested_at is not None:
+    if row.stop_requested_at is not None and (undone or _open_syntheses(row)):
         return RunStatus.CANCELLED
     failed_media = sum(getattr(row, f"failed_{kind.value}s") for kind in MediaType)
     failures = undone + row.failed_segments + failed_media + row.video_level_failed
-    if not failures and row.error_message is None:
+    if not failures:
         return RunStatus.COMPLETED
-    if row.completed_segments == 0 and not _partly_succeeded(row):
+    if row.completed_segments == 0 and not _partly_succeeded(tx, row):
         return RunStatus.FAILED
     return RunStatus.COMPLETED_WITH_FAILURES
 
 
-def _partly_succeeded(row: Any) -> bool:
+def _open_syntheses(row: Any) -> int:
+    ended = row.video_level_completed + row.video_level_failed + row.video_level_partial
+    return int(row.video_level_total - ended)
+
+
+def _partly_succeeded(tx: Transaction, row: Any) -> bool:
     """Whether a failed segment yielded fields all the same (another operation failed)."""
-    return bool(row.field_extraction_failures < row.failed_segments)
+    before_any = tx.execute(
+        select(func.count())
+        .select_from(run_segments)
+        .where(run_segments.c.run_id == row.run_id, run_segments.c.failure_code.is_not(None))
+    ).scalar_one()
+    return bool(row.field_extraction_failures + before_any < row.failed_segments)
 
 
 def _run(row: Row[Any]) -> Run:

@@ -67,6 +67,14 @@ def reset(tx: Transaction, item: RunMedia) -> None:
         _write(tx, item, {"status": SynthesisStatus.PENDING, "completed_at": None})
 
 
+def give_up(tx: Transaction, item: RunMedia, message: str) -> None:
+    """Note that a synthesis will not be made, where one was to be: its media item has failed."""
+    found = find(tx.connection, item.run_id, item.video_id)
+    if found is not None and not found.status.terminal:
+        values = {"status": SynthesisStatus.FAILED, "error_message": message}
+        _write(tx, item, {**values, "completed_at": tx.now})
+
+
 def finish(tx: Transaction, outcome: SynthesisOutcome) -> None:
     """Write what a synthesis came to, its LLM calls and its event."""
     made, item = outcome.synthesis, outcome.item

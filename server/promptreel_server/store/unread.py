@@ -8,7 +8,15 @@ from promptreel_server.model.media import MediaItem, MediaStatus
 from promptreel_server.model.operation import Failure, Operation, OperationState, OperationStatus
 from promptreel_server.model.run import RunMedia, RunMediaStatus
 from promptreel_server.model.segment import Segment, SegmentStatus
-from promptreel_server.store import media, outcomes, run_media, runs, segmentations, tables
+from promptreel_server.store import (
+    media,
+    outcomes,
+    run_media,
+    runs,
+    segmentations,
+    syntheses,
+    tables,
+)
 from promptreel_server.store.outcomes import SegmentOutcome
 from promptreel_server.store.tables import run_segments, segments
 from promptreel_server.store.transaction import Transaction
@@ -60,6 +68,7 @@ def fail(tx: Transaction, held: RunMedia, item: MediaItem, failure: OperationFai
             )
         ],
     )
+    syntheses.give_up(tx, held, failure.message)
     run_media.close(tx, held, error_message=failure.message)
     media.set_status(tx, [held.video_id], MediaStatus.FAILED)
 
