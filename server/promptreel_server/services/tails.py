@@ -96,12 +96,13 @@ class Tails:
         def begin(c: Connection) -> int:
             if after is None:
                 return 0 if whole else feed.last_sequence(c, owner_id)
-            oldest = feed.oldest_sequence(c, owner_id)
-            if oldest is not None and after + 1 < oldest and after > 0:
+            last = feed.last_sequence(c, owner_id)
+            oldest = feed.oldest_sequence(c, owner_id) or last + 1
+            if 0 < after < oldest - 1:
                 raise Invalid.field(
                     "after_sequence", f"events before {oldest} are no longer kept; begin anew"
                 )
-            return min(after, feed.last_sequence(c, owner_id))
+            return min(after, last)
 
         return await self._database.read(begin)
 

@@ -53,8 +53,8 @@ class Watches:
         owner_id = current_call().owner_id
         after = request.after_sequence if request.HasField("after_sequence") else None
         with self._tails.counted():
-            run = await self._fetch(owner_id, request.run_id)
             at = await self._tails.start(owner_id, after)
+            run = await self._fetch(owner_id, request.run_id)  # no older than where events begin
             yield Update(sequence=at, snapshot=run_message(run))
             wanted = EventFilter(run_id=run.run_id)
             sent = time.monotonic()
