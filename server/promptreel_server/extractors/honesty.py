@@ -1,7 +1,7 @@
 """Takes back what a small model says without knowing: filler words, names nobody mentioned."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from promptreel_server.extractors.grammar import allows_null
@@ -26,8 +26,9 @@ def tidied(answer: JsonObject, json_schema: JsonObject, evidence: str) -> JsonOb
     """Answer it without filler, and with null for what no word of the evidence supports.
 
     Only where the schema takes it: a text becomes null where null is allowed, an optional property
-    that is null where it may not be is left out, a list loses empty and repeated entries. Texts
-    that may not be null, long descriptions, enums, numbers and booleans stay.
+    that is null where it may not be is left out, a list loses entries that are empty, repeated or
+    name only what is nowhere in the evidence. Texts that may not be null, long descriptions,
+    enums, numbers and booleans stay.
     """
     tidy = _Tidy(json_schema, evidence)
     found = tidy.value(answer, json_schema)
@@ -79,11 +80,29 @@ class _Tidy:
         items = node.get("items", {})
         found: list[Any] = []
         for child in value:
-            filler = isinstance(child, str) and _is_filler(child)
-            tidy = self.value(child, items)
-            if not filler and tidy not in found:
-                found.append(tidy)
+            if self._stands(child, items):
+                tidy = self.value(child, items)
+                if not isinstance(tidy, str | Mapping) or tidy not in found:
+                    found.append(tidy)
         return found if len(found) >= node.get("minItems", 0) else value
+
+    def _stands(self, value: Any, node: Any) -> bool:
+        """Whether an entry of a list says anything, and what it names is in the evidence."""
+        claims = list(self._claims(value, node))
+        if not claims:
+            return not isinstance(value, Mapping) or any(
+                child not in (None, "", [], {}) for child in value.values()
+            )
+        return any(not _is_filler(claim) and self._supported(claim) for claim in claims)
+
+    def _claims(self, value: Any, node: Any) -> Iterator[str]:
+        """The texts of an entry that the model was free to choose."""
+        node = self._meant(node, value)
+        if isinstance(value, str) and not {"enum", "const", "pattern", "format"} & set(node):
+            yield value
+        elif isinstance(value, Mapping):
+            for name, child in value.items():
+                yield from self._claims(child, node.get("properties", {}).get(name, {}))
 
     def _text(self, value: str, node: JsonObject) -> str | None:
         if "enum" in node or "const" in node or not allows_null(node, self._root):

@@ -35,14 +35,14 @@ _FILE_NAME = re.compile(r"\.\w{2,4}$")
 _ARTICLES = {MediaType.VIDEO: "a video", MediaType.AUDIO: "a sound recording"}
 
 _SEGMENT_RULES = (
-    "You read evidence about a segment of a recording and write one JSON object about what happens "
-    "in it. Say in your own words what the evidence shows. Never invent names, places or facts; "
-    'use null, "" or [] for what the evidence does not tell.'
+    "You fill in the fields of one JSON object about one segment of a recording. Use only the "
+    "evidence given: never invent names, places or facts. Where the evidence says nothing about a "
+    "field, answer null, an empty string or an empty list."
 )
 _SYNTHESIS_RULES = (
-    "You read notes on the segments of a recording and write one JSON object about the whole of "
-    "it. Say in your own words what the notes tell. Never invent names, places or facts; "
-    'use null, "" or [] for what they do not tell.'
+    "You fill in the fields of one JSON object about a whole recording from evidence of its "
+    "segments. Use only the evidence given: never invent names, places or facts. Where it says "
+    "nothing about a field, answer null, an empty string or an empty list."
 )
 _NOTES_RULES = (
     "You condense notes on consecutive segments of a recording. Keep times, names, numbers and "
@@ -140,7 +140,7 @@ class LocalExtractor:
         except OperationFailure as failure:
             return Extraction(failure=failure)
         schema = compiled(request.json_schema)
-        known = f"{evidence.rendered(MOST_EVIDENCE - len(schema.text) // 3)}\n{_about(request)}"
+        known = f"{_about(request)}\n{evidence.rendered(MOST_EVIDENCE - len(schema.text) // 3)}"
         question = Question(
             model=self.model,
             purpose=Purpose.METADATA_EXTRACTION,
@@ -169,7 +169,7 @@ class LocalExtractor:
             )
             return Extraction(failure=failure, calls=tuple(taken))
         length = float(request.facts.duration)
-        known = f"{notes}\nLength of the recording{_named(request.title)}: {length:.1f} s"
+        known = f"Length of the recording{_named(request.title)}: {length:.1f} s\n{notes}"
         question = Question(
             model=self.model,
             purpose=Purpose.VIDEO_SYNTHESIS,
@@ -208,12 +208,9 @@ class LocalExtractor:
 def _messages(
     rules: str, task: str, schema: CompiledSchema, known: str
 ) -> Sequence[dict[str, str]]:
-    """What stays the same for all segments comes first: the model keeps it between calls.
-
-    The task comes last: a small model follows what it read a moment ago.
-    """
-    fixed = f"{rules}\n\nJSON Schema of the answer:\n{object_text(schema.schema)}"
-    asked = f"{known}\n\n{task} Answer in JSON."
+    """What stays the same for all segments comes first: the model keeps it between calls."""
+    fixed = f"{rules}\n\nTask: {task}\n\nJSON Schema of the answer:\n{object_text(schema.schema)}"
+    asked = f"Evidence:\n{known}\n\nAnswer with the JSON object."
     return [{"role": "system", "content": fixed}, {"role": "user", "content": asked}]
 
 

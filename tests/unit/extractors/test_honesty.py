@@ -67,13 +67,28 @@ def test_an_optional_property_that_may_not_be_null_is_left_out() -> None:
     assert _tidied(age=7)["age"] == 7
 
 
-def test_lists_lose_empty_and_repeated_entries() -> None:
-    assert _tidied(topics=["mayor", "none", "", "mayor"])["topics"] == ["mayor"]
+def test_lists_lose_empty_and_repeated_entries_and_what_nobody_mentioned() -> None:
+    topics = ["mayor", "none", "", "mayor", "submarines", "new bridge"]
+    assert _tidied(topics=topics)["topics"] == ["mayor", "new bridge"]
 
 
-def test_fields_inside_lists_of_objects_are_tidied_too() -> None:
-    people = _tidied(people=[{"name": "Zoltan", "role": "mayor"}, {"name": None, "role": None}])
-    assert people["people"] == [{"name": None, "role": "mayor"}, {"name": None}]
+def test_an_entry_of_which_one_text_is_supported_stays_with_the_others_tidied() -> None:
+    people = [
+        {"name": "Zoltan", "role": "mayor"},
+        {"name": "Zoltan", "role": "pilot"},
+        {"name": None, "role": None},
+    ]
+    assert _tidied(people=people)["people"] == [{"name": None, "role": "mayor"}]
+
+
+def test_entries_without_free_texts_stay() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "array", "items": {"enum": ["red", "blue"]}}},
+    }
+    assert tidied({"a": ["red"]}, schema, "") == {"a": ["red"]}
+    numbers = {"type": "object", "properties": {"a": {"type": "array"}}}
+    assert tidied({"a": [3, 3, False, None]}, numbers, "") == {"a": [3, 3, False, None]}
 
 
 def test_a_list_that_must_hold_something_is_left_alone() -> None:
