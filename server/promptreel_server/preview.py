@@ -14,9 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from promptreel_server.errors import PromptreelError
-from promptreel_server.media.contact_sheet import THUMBNAIL_WIDTH, contact_sheet
 from promptreel_server.media.ffmpeg import Ffmpeg, locate
-from promptreel_server.media.pictures import Pictures
 from promptreel_server.media.probe import probe
 from promptreel_server.model.media import MediaFacts, MediaType
 from promptreel_server.model.segment import SegmentationMode
@@ -131,6 +129,10 @@ class Preview:
 
     async def draw(self, file: Path) -> None:
         """Write a contact sheet: the frame in the middle of each segment."""
+        # What draws is slow to load, and seldom asked for.
+        from promptreel_server.media.contact_sheet import THUMBNAIL_WIDTH, contact_sheet
+        from promptreel_server.media.pictures import Pictures
+
         shown = self._shown()
         pictures = Pictures(ffmpeg=self._programs, longest_side=THUMBNAIL_WIDTH)
         middles = [float(span.start + span.duration / 2) for span in shown]
