@@ -94,11 +94,13 @@ class FileBlobs:
     @asynccontextmanager
     async def writer(self, *, limit: int | None = None) -> AsyncIterator[BlobWriter]:
         """Begin a blob of at most `limit` bytes."""
-        writer = await _off_loop(lambda: _FileWriter(self._partial, self.path, limit))
+        made: list[_FileWriter] = []  # one that is made while its caller leaves is closed as well
         try:
-            yield writer
+            await _off_loop(lambda: made.append(_FileWriter(self._partial, self.path, limit)))
+            yield made[0]
         finally:
-            await writer.close()
+            for writer in made:
+                await writer.close()
 
     @asynccontextmanager
     async def held(self, sha256: str) -> AsyncIterator[None]:
