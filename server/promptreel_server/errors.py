@@ -17,6 +17,7 @@
     ├── TooLarge                413
     ├── RateLimited             429
     ├── Unavailable             503
+    │   ├── StoreUnavailable         passes: what was to be written can be written later
     │   └── PortTaken                at start only, never on the wire
     └── OperationFailure             an operation failed (data, never a status)
         ├── MediaUnreadable
@@ -225,6 +226,10 @@ class Unavailable(PromptreelError):
     code = Code.UNAVAILABLE
     http_status = 503
     reason = "unavailable"
+
+
+class StoreUnavailable(Unavailable):
+    """The database can't be written or read now (full disk, locked file); this passes."""
 
 
 class PortTaken(Unavailable):

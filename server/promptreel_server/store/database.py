@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 
 from promptreel_server.clock import Clock, utc_now
+from promptreel_server.store import trouble
 from promptreel_server.store.news import News
 from promptreel_server.store.transaction import Transaction
 from promptreel_server.store.writer import Writer
@@ -50,8 +52,22 @@ class Database:
         self._reading.dispose()
         self._writing.dispose()
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so many changes wait that callers should come back later."""
+        return self._writer.crowded
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written now, as far as the last commit shows; else None."""
+        return self._writer.trouble
+
     async def read(self, reading: Callable[[Connection], Result]) -> Result:
-        """Run statements that each see the newest commit."""
+        """Run statements that each see the newest commit.
+
+        Raises:
+            StoreUnavailable: the database can't be read now.
+        """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._read, reading)
 
@@ -70,12 +86,22 @@ class Database:
     def _read(self, reading: Callable[[Connection], Result]) -> Result:
         """Read over the connection that this thread keeps."""
         connection: Connection | None = getattr(self._kept, "connection", None)
-        if connection is None:
-            connection = self._kept.connection = self._reading.connect()
-        return reading(connection)
+        try:
+            if connection is None:
+                connection = self._kept.connection = self._reading.connect()
+            return reading(connection)
+        except OperationalError as error:
+            told = trouble.known(error)
+            if told is error:
+                raise
+            raise told from error
 
     async def write(self, change: Callable[[Transaction], Result]) -> Result:
-        """Apply a change; answers once it is committed."""
+        """Apply a change; answers once it is committed.
+
+        Raises:
+            StoreUnavailable: the database can't be written now; nothing of the change stands.
+        """
         return await self._writer.write(change)
 
     async def write_grouped(

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 
 from promptreel_server.clock import Clock
-from promptreel_server.errors import Unavailable
+from promptreel_server.errors import StoreUnavailable, Unavailable
+from promptreel_server.store import trouble
 from promptreel_server.store.transaction import Transaction
 
 Item = TypeVar("Item")
@@ -20,7 +21,10 @@ MOST_PER_COMMIT = 512
 """Changes that share one commit at the most: bounds how long the first of them waits."""
 
 MOST_QUEUED = 20_000
-"""Changes that may wait; more are refused, so that the queue stays bounded."""
+"""Changes that may wait in the queue: what comes after them waits before it."""
+
+MOST_WAIT = 30.0
+"""Seconds that a change waits before a full queue; then it is refused."""
 
 Apply = Callable[[Transaction, Sequence[Any]], Sequence[Any]]
 
@@ -50,6 +54,13 @@ class Writer:
         self._on_commit = on_commit
         self._queue: asyncio.Queue[_Change | None] = asyncio.Queue(MOST_QUEUED)
         self._stopped = False
+        self.trouble: str | None = None
+        """Why the last commit failed; None where it did not."""
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits that callers should come back later."""
+        return self._queue.qsize() >= MOST_QUEUED // 2
 
     async def write(self, change: Callable[[Transaction], Result]) -> Result:
         """Apply one change and answer what it returns, once it is committed."""
@@ -81,7 +92,13 @@ class Writer:
         if self._stopped:
             raise Unavailable("The server is stopping; try again shortly.", retry_after=1.0)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        await self._queue.put(_Change(apply=apply, item=item, future=future))
+        try:
+            async with asyncio.timeout(MOST_WAIT):
+                await self._queue.put(_Change(apply=apply, item=item, future=future))
+        except TimeoutError as error:
+            raise StoreUnavailable(
+                f"{MOST_QUEUED} changes wait to be written; try again shortly.", retry_after=5.0
+            ) from error
         return future
 
     async def run(self) -> None:
@@ -117,6 +134,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - every waiting caller gets it
             for change in changes:
                 change.error = change.error or error
+        self._told(changes)
         if moved:
             self._on_commit(moved)
         for change in changes:
@@ -126,6 +144,15 @@ class Writer:
                 change.future.set_exception(change.error)
             else:
                 change.future.set_result(change.result)
+
+    def _told(self, changes: list[_Change]) -> None:
+        """Say what passes as such, and remember whether the last commit met such trouble."""
+        self.trouble = None
+        for change in changes:
+            if change.error is not None:
+                change.error = trouble.known(change.error)
+                if isinstance(change.error, StoreUnavailable):
+                    self.trouble = change.error.message
 
     def _write_all(self, changes: list[_Change], moved: set[str]) -> None:
         """Write a group in one transaction; runs in the writer's thread."""
@@ -152,6 +179,8 @@ def _apply(transaction: Transaction, changes: list[_Change], *, alone: bool) -> 
             with transaction.connection.begin_nested():
                 results = changes[0].apply(transaction, [change.item for change in changes])
     except Exception as error:  # noqa: BLE001 - handed to the caller through its future
+        if not _under_way(transaction.connection):
+            raise  # the database has rolled everything back: nothing of the group stands
         if len(changes) == 1:
             changes[0].error = error
             return
@@ -160,3 +189,8 @@ def _apply(transaction: Transaction, changes: list[_Change], *, alone: bool) -> 
         return
     for change, result in zip(changes, results, strict=True):
         change.result = result
+
+
+def _under_way(connection: Connection) -> bool:
+    """Tell whether the transaction still stands: SQLite ends it by itself where a disk fails."""
+    return bool(getattr(connection.connection.dbapi_connection, "in_transaction", True))
