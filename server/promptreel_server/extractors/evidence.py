@@ -15,7 +15,7 @@ from promptreel_server.weights.model_process import ModelProcess
 
 _SHORT_SECONDS = 8.0
 """In a segment under this one frame shows it all."""
-_LEAST_LIKELY = 0.25
+_LEAST_LIKELY = 0.35
 """A label under this is a guess at something that has no label."""
 _MOST_LABELS = 4
 _MOST_LINES = 24

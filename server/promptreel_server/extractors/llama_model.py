@@ -9,6 +9,13 @@ import xllamacpp
 from promptreel_server.errors import FailureCode, ModelFailure
 
 CONTEXT_TOKENS = 8192
+_NO_LOOPS = {
+    "dry_multiplier": 0.8,
+    "dry_base": 1.75,
+    "dry_allowed_length": 8,
+    "dry_penalty_last_n": 512,
+}
+"""What repeats over eight tokens becomes ever less likely: small models get caught in loops."""
 
 
 class HeldLlama:
@@ -52,6 +59,7 @@ class HeldLlama:
                 "temperature": temperature,
                 "seed": seed,
                 "cache_prompt": True,
+                **_NO_LOOPS,
             }
         )
         if "error" in answer:

@@ -32,7 +32,6 @@ _PATIENCE = 900.0
 _FRAME_SIDE = 960
 """Pixels: text on screen is still legible."""
 _FILE_NAME = re.compile(r"\.\w{2,4}$")
-_ARTICLES = {MediaType.VIDEO: "a video", MediaType.AUDIO: "a sound recording"}
 
 _SEGMENT_RULES = (
     "You fill in the fields of one JSON object about one segment of a recording. Use only the "
@@ -217,12 +216,9 @@ def _messages(
 def _about(request: ExtractionRequest) -> str:
     facts, name = request.facts, _named(request.title)
     if facts.media_type is MediaType.IMAGE:
-        return f"This is an image{name}."
-    length = float(facts.duration)
-    return (
-        f"Time: {request.start:.1f} to {request.end:.1f} s of {_ARTICLES[facts.media_type]}{name} "
-        f"of {length:.1f} s"
-    )
+        return f"An image{name}"
+    span = f"Seconds {request.start:.1f} to {request.end:.1f} of {float(facts.duration):.1f}"
+    return f"{span}, {facts.media_type.value}{name}"
 
 
 def _named(title: str) -> str:
