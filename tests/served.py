@@ -19,6 +19,7 @@ PATIENCE_SECONDS = 60.0
 SCRIPTS = {
     "default": {},
     "slow": {"latency_seconds": 0.3},
+    "sluggish": {"latency_seconds": 1.0},
     "flaky": {"faults": [{"failure_code": "schema_invalid", "starts_from": 5, "attempts": [1]}]},
     "blocked": {"faults": [{"failure_code": "blocked", "starts_from": 5}]},
     "hopeless": {"faults": [{"failure_code": "schema_invalid"}]},
@@ -32,8 +33,8 @@ SCRIPTS = {
     },
     "denied": {"faults": [{"failure_code": "unauthenticated"}]},
 }
-"""What `canned:<name>` does: answers late, fails once from second 5 on, is blocked from there,
-fails always; is flaky and slow at once, or so everywhere; is refused for its credentials."""
+"""What `canned:<name>` does: answers late or later; fails once from second 5 on, or is blocked
+from there; fails always; fails once late from second 5 on, or everywhere; lacks its credentials."""
 
 
 @dataclass(frozen=True, kw_only=True)
