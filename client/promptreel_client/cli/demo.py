@@ -70,7 +70,7 @@ def _run(session: Session, clip: Path) -> Exit:
         video_level=demo_prompt.VIDEO_LEVEL,
     )
     console.print(f"Uploading {clip.name} to index {index.index_id}")
-    job = upload_one(session, clip, "Demo clip", index.index_id)
+    job = upload_one(session, clip, clip.name, index.index_id)
     if not job.video_ids:
         raise CommandFailed(f"the clip was refused: {job.error_message}")
     run = client.prompt_runs.execute(
@@ -91,7 +91,7 @@ def _run(session: Session, clip: Path) -> Exit:
 def _results(session: Session, run_id: str, video_id: str) -> None:
     runs = session.client.prompt_runs
     found = list(runs.list_results(run_id, video_id=video_id))
-    session.console.print(results_table(found, title="What the segments yielded"))
+    session.console.print(results_table(found, title="What the segments yielded", ids=False))
     session.console.print(synthesis_text(runs.get_video_result(run_id, video_id)))
 
 

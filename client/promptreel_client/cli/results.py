@@ -79,16 +79,16 @@ def _shown(one: _Yield) -> Iterator[RenderableType]:
         yield synthesis_text(one.synthesis)
 
 
-def results_table(found: list[SegmentResult], *, title: str) -> RenderableType:
-    """Show the results of one media item, a segment a row."""
+def results_table(found: list[SegmentResult], *, title: str, ids: bool = True) -> RenderableType:
+    """Show the results of one media item, a segment a row, with or without its id."""
     return tables.table(
-        ("time", "transcript", "fields", "segment"),
+        ("time", "transcript", "fields", *(["segment"] if ids else [])),
         [
             (
                 tables.span(one.start_time, one.end_time),
                 _transcript(one),
                 _fields(one),
-                Text(one.segment_id, style="dim"),
+                *([Text(one.segment_id, style="dim")] if ids else []),
             )
             for one in found
         ],

@@ -67,8 +67,15 @@ def _leaf(path: str, value: Any) -> list[tuple[str, str]]:
             return [
                 leaf for place, one in enumerate(value) for leaf in _leaf(f"{path}[{place}]", one)
             ]
-        return [(path, ", ".join(map(str, value)))]
-    return [(path, "" if value is None else str(value))]
+        return [(path, ", ".join(map(_word, value)))]
+    return [(path, _word(value))]
+
+
+def _word(value: Any) -> str:
+    """Write a plain value as a reader would."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
 
 
 def fields(metadata: Mapping[str, Any]) -> Text:
