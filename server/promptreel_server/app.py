@@ -140,7 +140,11 @@ async def _build(settings: Settings, database: Database, ffmpeg: Ffmpeg, models:
     pictures = Pictures(ffmpeg=ffmpeg)
     await sweep(database, blobs, thumbnails)
     means = _means(settings, database, blobs, thumbnails, pictures, models)
-    engine = Engine(means, LocalDispatcher(most_at_once=settings.media_at_once))
+    engine = Engine(
+        means,
+        LocalDispatcher(most_at_once=settings.media_at_once),
+        stalled_after=settings.stalled_seconds,
+    )
     limits = ImportLimits(
         most_bytes=settings.upload_most_bytes, quota_bytes=settings.owner_most_bytes
     )

@@ -60,6 +60,7 @@ class Settings:
     processing_model: str = _set("local", "Model of runs that name none.")
     reuse_llm_calls: bool = _set(True, "Whether like LLM calls are answered from earlier ones.")
     canned_scripts: Path | None = _set(None, "JSON file of scripts for the canned model.")
+    stalled_seconds: float = _set(600.0, "Seconds without progress after which a run is flagged.")
     media_at_once: int = _set(8, "Media items driven at once.")
     cuts_at_once: int = _set(2, "Media items that ffmpeg cuts or looks at, at once.")
     segments_in_flight: int = _set(64, "Segments of one media item in work at once.")

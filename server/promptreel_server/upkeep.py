@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
+from promptreel_server.steady import unbroken
 from promptreel_server.store import feed, idempotency
 from promptreel_server.store.database import Database
 from promptreel_server.store.transaction import Transaction
@@ -27,8 +28,9 @@ async def run(database: Database, kept: Kept) -> None:
     while True:
         await asyncio.sleep(EVERY_SECONDS)
         removed = STEP
-        while removed >= STEP:
-            removed = await database.write(lambda tx: _step(tx, kept))
+        with unbroken("upkeep"):
+            while removed >= STEP:
+                removed = await database.write(lambda tx: _step(tx, kept))
 
 
 def _step(tx: Transaction, kept: Kept) -> int:

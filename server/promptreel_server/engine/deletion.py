@@ -8,6 +8,7 @@ from promptreel_server.media.blobs import BlobStore
 from promptreel_server.media.thumbnails import Thumbnails
 from promptreel_server.model.index import Deletion, DeletionStatus
 from promptreel_server.model.media import MediaItem
+from promptreel_server.steady import unbroken, woken
 from promptreel_server.store import deletions, indexes, media, removals
 from promptreel_server.store.database import Database
 from promptreel_server.store.transaction import Transaction
@@ -18,6 +19,8 @@ ROWS_A_STEP = 2000
 """Rows of one table that a transaction removes: others get to write in between."""
 LOOK_EVERY = 1.0
 """Seconds between looks whether work in hand has ended; news of it come sooner."""
+LOOK_AGAIN = 30.0
+"""Seconds between looks for deletions that nobody told of."""
 AGAIN_AFTER = 5.0
 """Seconds until a deletion that broke is tried again."""
 
@@ -44,11 +47,12 @@ class Deleter:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._wake.clear()
-                for deletion in await self._database.read(deletions.unfinished):
-                    if deletion.deletion_id not in busy:
-                        busy.add(deletion.deletion_id)
-                        tasks.create_task(self._perform(deletion, busy))
-                await self._wake.wait()
+                with unbroken("looking for deletions"):
+                    for deletion in await self._database.read(deletions.unfinished):
+                        if deletion.deletion_id not in busy:
+                            busy.add(deletion.deletion_id)
+                            tasks.create_task(self._perform(deletion, busy))
+                await woken(self._wake, LOOK_AGAIN)
 
     async def _perform(self, deletion: Deletion, busy: set[str]) -> None:
         try:

@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from promptreel_server.engine.cutting import Cutter, enabled_operations
+from promptreel_server.engine.keeping import kept
 from promptreel_server.engine.listening import Heard, Listener
 from promptreel_server.engine.looking import Looker
 from promptreel_server.engine.means import Means
 from promptreel_server.engine.segment_work import Scene, SegmentWork
 from promptreel_server.engine.stops import Stopped, unless_stopped
 from promptreel_server.engine.synthesis import Synthesizer
-from promptreel_server.errors import NotFound, OperationFailure, PromptreelError
+from promptreel_server.errors import (
+    NotFound,
+    OperationFailure,
+    PromptreelError,
+    StoreUnavailable,
+)
 from promptreel_server.model.llm_call import LlmCall
 from promptreel_server.model.media import MediaItem, MediaStatus
 from promptreel_server.model.operation import Operation, OperationStatus
@@ -58,7 +64,11 @@ class Driver:
         self.synthesizer = Synthesizer(means)
 
     async def drive(self, run_id: str, video_id: str) -> None:
-        """Do what is left of one media item of a run; nothing where it has ended."""
+        """Do what is left of one media item of a run; nothing where it has ended.
+
+        Raises:
+            StoreUnavailable: the store can't be used now; call it again later.
+        """
         claim = await self._means.database.write(lambda tx: _claim(tx, run_id, video_id))
         if claim is None:
             return
@@ -66,10 +76,12 @@ class Driver:
             if claim.run.stopping or claim.item.deletion_id is not None:
                 stop.set()
             try:
-                await self._go(claim, stop)
+                await self._go_on(claim, stop)
             except Stopped:
                 if not self._means.stops.draining or claim.run.stopping:
                     await self._end_stopped(claim)
+            except StoreUnavailable:
+                raise
             except OperationFailure as failure:
                 await self._unread(claim, failure)
             except PromptreelError as error:  # the model has become unavailable since
@@ -79,6 +91,15 @@ class Driver:
                 await self._fail(claim, INTERNAL)
             finally:
                 await self._release(claim)
+
+    async def _go_on(self, claim: Claim, stop: asyncio.Event) -> None:
+        """Go; of all that breaks at once, trouble of the store counts: it passes."""
+        try:
+            await self._go(claim, stop)
+        except ExceptionGroup as group:
+            if group.subgroup(StoreUnavailable) is None:
+                raise
+            raise StoreUnavailable("The store could not be used.") from group
 
     async def _go(self, claim: Claim, stop: asyncio.Event) -> None:
         if stop.is_set():
@@ -146,9 +167,14 @@ class Driver:
         try:
             begun = await database.queue_grouped(outcomes.start, (scene.held, found.segment))
             outcome = await self.work.perform(scene, found, earlier=earlier)
-            await begun
+            try:
+                await begun
+            except StoreUnavailable:  # what is done is not given up for that
+                await kept(
+                    lambda: database.write_grouped(outcomes.start, (scene.held, found.segment))
+                )
             if scene.lane.broken is None:
-                await database.write_grouped(outcomes.finish, outcome)
+                await kept(lambda: database.write_grouped(outcomes.finish, outcome))
         except Stopped:
             log.debug("left undone: %s", found.segment.segment_id)
         finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +15,11 @@ from promptreel_server.engine.drive import Driver
 from promptreel_server.engine.estimate import estimate
 from promptreel_server.engine.means import Means
 from promptreel_server.engine.retrying import Retrier
+from promptreel_server.engine.stalls import Stalls
 from promptreel_server.extractors.extractor import Extractor
 from promptreel_server.model.retry import Retry
 from promptreel_server.model.run import Run
+from promptreel_server.steady import unbroken
 from promptreel_server.store import retries, run_media, runs
 from promptreel_server.store.transaction import Transaction
 
@@ -24,16 +27,24 @@ log = logging.getLogger(__name__)
 
 RECOVERED_AT_ONCE = 1000
 
+TAKE_UP_EVERY = 10.0
+"""Seconds between looks for work that nobody has in hand: a call that broke off between writing
+and dispatching it, or a unit that broke off with the store, left it lying."""
+
 
 class Engine:
     """What services act through."""
 
-    def __init__(self, means: Means, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, means: Means, dispatcher: Dispatcher, *, stalled_after: float = 600.0
+    ) -> None:
         self._means = means
         self._dispatcher = dispatcher
         self._driver = Driver(means)
         self._retrier = Retrier(means, self._driver)
         self._ended = asyncio.Event()
+        self._in_hand: Counter[str] = Counter()
+        self._stalls = Stalls(means, self._in_hand, after=stalled_after)
 
     def extractor(self, processing_model: str) -> Extractor:
         """Answer the extractor of a model.
@@ -102,11 +113,23 @@ class Engine:
     async def run(self) -> None:
         """Take up what an earlier process left, then drive until drained."""
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._means.stops.watch(), name="stops")
             await self._recover()
+            beside = [
+                tasks.create_task(self._means.stops.watch(), name="stops"),
+                tasks.create_task(self._take_up(), name="taking up"),
+                tasks.create_task(self._stalls.watch(), name="stalls"),
+            ]
             await self._dispatcher.run(self._perform)
             self._ended.set()
-            watching.cancel()
+            for task in beside:
+                task.cancel()
+
+    async def _take_up(self) -> None:
+        """Take up what lies about, again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(TAKE_UP_EVERY)
+            with unbroken("looking for work that nobody has in hand"):
+                await self._recover()
 
     def drain(self) -> None:
         """Begin nothing more; `run` ends when the calls in flight are answered."""
@@ -118,10 +141,16 @@ class Engine:
         await self._ended.wait()
 
     async def _perform(self, unit: Unit) -> None:
-        if unit.retry_id is not None:
-            await self._retrier.perform(unit.retry_id)
-        else:
-            await self._driver.drive(unit.run_id, unit.video_id)
+        self._in_hand[unit.run_id] += 1
+        try:
+            if unit.retry_id is not None:
+                await self._retrier.perform(unit.retry_id)
+            else:
+                await self._driver.drive(unit.run_id, unit.video_id)
+        finally:
+            self._in_hand[unit.run_id] -= 1
+            if not self._in_hand[unit.run_id]:
+                del self._in_hand[unit.run_id]
 
     async def _recover(self) -> None:
         database = self._means.database
@@ -140,7 +169,7 @@ class Engine:
             )
         retried = await self._recover_retries()
         if count or retried:
-            log.info("took up %d media items and %d retries", count, retried)
+            log.debug("undone: %d media items and %d retries", count, retried)
 
     async def _recover_retries(self) -> int:
         count, after = 0, ""

@@ -38,6 +38,17 @@ class Lane:
         """How many calls may be in flight now."""
         return int(self._window)
 
+    @property
+    def hindrance(self) -> str | None:
+        """What keeps calls from being made or answered, in a clause; None where nothing does."""
+        if self.broken is not None:
+            return self.broken
+        if asyncio.get_running_loop().time() < self._paused_until:
+            return "the model is overloaded and has asked for a pause"
+        if self._in_flight:
+            return "calls to the model are not answered"
+        return None
+
     @asynccontextmanager
     async def place(self, owner_id: str) -> AsyncIterator[None]:
         """Hold a place in the window for the length of the block."""

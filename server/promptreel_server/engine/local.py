@@ -63,7 +63,7 @@ class LocalDispatcher:
         try:
             await perform(unit)
         except Exception:  # a unit that breaks must not take the others with it
-            log.exception("a unit broke off; it goes on at the next start", extra={"unit": unit})
+            log.exception("a unit broke off; it is taken up again", extra={"unit": unit})
         finally:
             self._known.discard(unit)
             self._places.release()

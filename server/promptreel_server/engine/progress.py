@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from promptreel_server.model.event import EventType
 from promptreel_server.model.run import RunMedia
+from promptreel_server.steady import unbroken
 from promptreel_server.store import feed
 from promptreel_server.store.database import Database
 from promptreel_server.store.transaction import Transaction
@@ -34,7 +35,8 @@ class Progress:
             await asyncio.sleep(TELL_EVERY)
             if self._done != self._told:
                 self._told = self._done
-                await self._database.write(self._append())
+                with unbroken("telling of progress"):
+                    await self._database.write(self._append())
 
     def _append(self) -> Callable[[Transaction], None]:
         item = self._item

@@ -5,8 +5,10 @@ import logging
 from dataclasses import dataclass, replace
 
 from promptreel_server.engine.drive import Claim, Driver
+from promptreel_server.engine.keeping import kept
 from promptreel_server.engine.means import Means
-from promptreel_server.errors import NotFound, PromptreelError
+from promptreel_server.engine.stops import Stopped
+from promptreel_server.errors import NotFound, PromptreelError, StoreUnavailable
 from promptreel_server.model.media import MediaItem
 from promptreel_server.model.operation import OperationStatus
 from promptreel_server.model.retry import Retry, RetryStatus
@@ -27,6 +29,7 @@ from promptreel_server.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
+DELETED = "The media item is being deleted."
 INTERNAL = "The retry broke off with an internal error; see the server's log."
 
 
@@ -49,12 +52,21 @@ class Retrier:
         self._driver = driver
 
     async def perform(self, retry_id: str) -> None:
-        """Do what is left of a retry; nothing where it has ended."""
+        """Do what is left of a retry; nothing where it has ended.
+
+        Raises:
+            StoreUnavailable: the store can't be used now; call it again later.
+        """
         taken = await self._means.database.write(lambda tx: _take(tx, retry_id))
         if taken is None:
             return
         try:
             await self._go(taken)
+        except Stopped:
+            if not self._means.stops.draining:
+                await self._give_up(taken, DELETED, RetryStatus.CANCELLED)
+        except StoreUnavailable:
+            raise
         except PromptreelError as error:
             await self._give_up(taken, error.message)
         except Exception:
@@ -66,21 +78,28 @@ class Retrier:
             await self._driver.drive(taken.retry.run_id, taken.retry.video_id)
             await self._means.database.write(lambda tx: _end_by_item(tx, taken))
             return
+        # It comes after the run's end, so the run's stop is not its own: it goes by its own id.
+        with self._means.stops.flag(taken.retry.retry_id, taken.item.video_id) as stop:
+            await self._attempt(taken, stop)
+
+    async def _attempt(self, taken: _Taken, stop: asyncio.Event) -> None:
         claim = Claim(run=taken.run, held=taken.held, item=taken.item)
-        stop = asyncio.Event()  # a retry comes after the run's end: the run's stop is not its own
         scene = await self._driver.scene(claim, stop, operations=taken.retry.operations)
         if not taken.retry.outcome:
             reopened = _reopened(taken.found, taken.retry)
             outcome = await self._driver.work.perform(
                 scene, reopened, retry_id=taken.retry.retry_id
             )
-            await self._means.database.write(lambda tx: _replace(tx, taken, outcome))
+            database = self._means.database
+            await kept(lambda: database.write(lambda tx: _replace(tx, taken, outcome)))
         await self._driver.synthesizer.make(scene)
         await self._means.database.write(lambda tx: _end_by_segment(tx, taken))
 
-    async def _give_up(self, taken: _Taken, message: str) -> None:
+    async def _give_up(
+        self, taken: _Taken, message: str, status: RetryStatus = RetryStatus.FAILED
+    ) -> None:
         await self._means.database.write(
-            lambda tx: retries.end(tx, taken.retry, RetryStatus.FAILED, {}, error=message)
+            lambda tx: retries.end(tx, taken.retry, status, {}, error=message)
         )
 
 

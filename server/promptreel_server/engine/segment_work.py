@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from promptreel_server.engine import reuse
 from promptreel_server.engine.attempts import as_data
+from promptreel_server.engine.keeping import kept
 from promptreel_server.engine.lanes import Lane
 from promptreel_server.engine.listening import Heard
 from promptreel_server.engine.looking import Looker
@@ -198,7 +199,8 @@ class SegmentWork:
             calls=extraction.calls,
             retry_id=retry_id,
         )
-        await self._means.database.write_grouped(outcomes.record_attempts, record)
+        database = self._means.database
+        await kept(lambda: database.write_grouped(outcomes.record_attempts, record))
 
     def _note(
         self,
@@ -210,14 +212,14 @@ class SegmentWork:
         """Move an operation on by one attempt."""
         now = self._means.database.clock()
         number = states[operation].attempts + 1
-        kept = None if failure is None else as_data(failure)
+        data = None if failure is None else as_data(failure)
         states[operation] = OperationState(
-            status=OperationStatus.SUCCEEDED if kept is None else OperationStatus.FAILED,
+            status=OperationStatus.SUCCEEDED if data is None else OperationStatus.FAILED,
             attempts=number,
             last_attempt_at=now,
-            failure=kept,
+            failure=data,
         )
-        attempts.append(Attempt(operation=operation, number=number, at=now, failure=kept))
+        attempts.append(Attempt(operation=operation, number=number, at=now, failure=data))
 
 
 def following(request: ExtractionRequest, extraction: Extraction) -> ExtractionRequest:

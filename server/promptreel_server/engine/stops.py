@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from promptreel_server.steady import unbroken
 from promptreel_server.store import media, runs
 from promptreel_server.store.database import Database
 
@@ -67,10 +68,12 @@ class Stops:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             unset = [key for key, flag in self._flags.items() if not flag.is_set()]
-            if unset:
+            with unbroken("looking for stop requests"):
                 await self._look({run for run, _ in unset}, {video for _, video in unset})
 
     async def _look(self, run_ids: set[str], video_ids: set[str]) -> None:
+        if not run_ids:
+            return
         asked, going = await self._database.read(
             lambda c: (runs.stop_requested(c, [*run_ids]), media.being_deleted(c, [*video_ids]))
         )

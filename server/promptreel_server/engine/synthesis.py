@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 
+from promptreel_server.engine.keeping import kept
 from promptreel_server.engine.material import Material, source
 from promptreel_server.engine.means import Means
 from promptreel_server.engine.segment_work import Scene, internal, learn
@@ -39,7 +40,7 @@ class Synthesizer:
             return
         await database.write(lambda tx: syntheses.start(tx, scene.held))
         outcome = await self._write(scene, level, material)
-        await database.write(lambda tx: syntheses.finish(tx, outcome))
+        await kept(lambda: database.write(lambda tx: syntheses.finish(tx, outcome)))
 
     async def _gather(self, run_id: str, video_id: str, level: VideoLevel) -> Material:
         sources: list[SynthesisSource] = []
@@ -124,8 +125,11 @@ class Synthesizer:
 
     async def _keep_calls(self, scene: Scene, extraction: Extraction) -> None:
         prompt_id = scene.run.prompt.prompt_id
-        await self._means.database.write(
-            lambda tx: llm_calls.record(tx, scene.held, prompt_id, extraction.calls)
+        database = self._means.database
+        await kept(
+            lambda: database.write(
+                lambda tx: llm_calls.record(tx, scene.held, prompt_id, extraction.calls)
+            )
         )
 
 

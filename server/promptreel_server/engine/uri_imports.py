@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from promptreel_server.engine.imports import Imports, Upload, retryable, tell
-from promptreel_server.errors import PromptreelError
+from promptreel_server.errors import PromptreelError, StoreUnavailable
 from promptreel_server.media.blobs import BlobWriter
 from promptreel_server.media.library import opened_below, resolve_uri
 from promptreel_server.model.event import EventType
 from promptreel_server.model.import_job import ImportJob, ImportStatus, SourceKind
+from promptreel_server.steady import unbroken, woken
 from promptreel_server.store import import_jobs
 from promptreel_server.store.database import Database
 from promptreel_server.store.transaction import Transaction
@@ -22,6 +23,10 @@ from promptreel_server.store.transaction import Transaction
 log = logging.getLogger(__name__)
 
 AT_ONCE = 2
+AGAIN_AFTER = 5.0
+"""Seconds until a job that the store broke is tried again."""
+LOOK_AGAIN = 30.0
+"""Seconds between looks for jobs that nobody told of."""
 _PIECE = 1 << 20
 _TOLD_EVERY_SECONDS = 2.0
 
@@ -83,27 +88,33 @@ class UriImports:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._wake.clear()
-                for job in await self._database.read(import_jobs.unfinished):
-                    if len(self._running) >= AT_ONCE:
-                        break
-                    if job.job_id not in self._running:
-                        task = tasks.create_task(self._perform(job), name=f"import {job.job_id}")
-                        self._running[job.job_id] = task
-                        task.add_done_callback(partial(self._ended, job.job_id))
-                await self._wake.wait()
+                with unbroken("looking for imports"):
+                    for job in await self._database.read(import_jobs.unfinished):
+                        self._begin_one(tasks, job)
+                await woken(self._wake, LOOK_AGAIN)
+
+    def _begin_one(self, tasks: asyncio.TaskGroup, job: ImportJob) -> None:
+        if len(self._running) < AT_ONCE and job.job_id not in self._running:
+            task = tasks.create_task(self._perform(job), name=f"import {job.job_id}")
+            self._running[job.job_id] = task
+            task.add_done_callback(partial(self._ended, job.job_id))
 
     def _ended(self, job_id: str, _task: "asyncio.Task[None]") -> None:
         del self._running[job_id]
         self._wake.set()
 
     async def _perform(self, job: ImportJob) -> None:
-        try:
-            await self._import(job)
-        except PromptreelError as error:
-            await self._imports.fail(job, error.message)
-        except Exception:
-            log.exception("import job %s failed", job.job_id)
-            await self._imports.fail(job, "The server failed; its log tells why.")
+        with unbroken(f"import job {job.job_id}"):
+            try:
+                await self._import(job)
+            except StoreUnavailable:
+                await asyncio.sleep(AGAIN_AFTER)  # the job stands as it was, and is begun again
+                raise
+            except PromptreelError as error:
+                await self._imports.fail(job, error.message)
+            except Exception:
+                log.exception("import job %s failed", job.job_id)
+                await self._imports.fail(job, "The server failed; its log tells why.")
 
     async def _import(self, job: ImportJob) -> None:
         path = await asyncio.to_thread(resolve_uri, job.source_uri or "", self._roots)

@@ -164,6 +164,8 @@ class Run:
     video_level_partial: int = 0
     stop: StopRequest | None = None
     error_message: str | None = None
+    processing_warning: str | None = None
+    """Why the run makes no progress, while it makes none."""
     completed_at: datetime | None = None
 
     @property

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from promptreel_server.errors import Unauthenticated
 from promptreel_server.model.key import ApiKey
+from promptreel_server.steady import unbroken
 from promptreel_server.store import keys
 from promptreel_server.store.database import Database
 
@@ -55,9 +56,13 @@ class KeyRing:
         try:
             while True:
                 await asyncio.sleep(NOTED_EVERY_SECONDS)
-                await self.flush()
+                await self._flush()
         finally:
-            await asyncio.shield(self.flush())
+            await asyncio.shield(self._flush())
+
+    async def _flush(self) -> None:
+        with unbroken("noting when keys were used"):
+            await self.flush()
 
     async def flush(self) -> None:
         """Write when keys were used last."""

@@ -36,6 +36,7 @@ def run_message(run: Run) -> run_pb2.PromptRun:
         total_segments=run.total_segments,
         completed_segments=run.completed_segments,
         error_message=run.error_message,
+        processing_warning=run.processing_warning,
         video_segmentation_type=MODE.number(settings.video_segmentation),
         audio_segmentation_type=MODE.number(settings.audio_segmentation),
         image_segmentation_type=MODE.number(SegmentationMode.IMAGE),

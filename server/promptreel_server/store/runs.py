@@ -277,6 +277,7 @@ def close(tx: Transaction, run_id: str) -> RunStatus | None:
         .values(
             status=status,
             completed_at=tx.now,
+            processing_warning=None,
             error_message=None if status is RunStatus.COMPLETED else row.error_message,
             stop_completed_at=_stop_completed(row, tx.now),
         )
@@ -375,6 +376,7 @@ def _run(row: Row[Any]) -> Run:
         video_level_partial=row.video_level_partial,
         stop=stop,
         error_message=row.error_message,
+        processing_warning=row.processing_warning,
         completed_at=row.completed_at,
     )
 

@@ -157,6 +157,7 @@ runs = Table(
     Column("stop_observed_at", Instant),
     Column("stop_completed_at", Instant),
     Column("error_message", Text),
+    Column("processing_warning", Text),
     Column("completed_at", Instant),
     Index("runs_by_owner", "owner_id", "run_id"),
     Index("runs_open", "status", sqlite_where=text("status IN ('pending', 'processing')")),

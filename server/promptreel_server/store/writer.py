@@ -178,7 +178,7 @@ def _apply(transaction: Transaction, changes: list[_Change], *, alone: bool) -> 
         else:
             with transaction.connection.begin_nested():
                 results = changes[0].apply(transaction, [change.item for change in changes])
-    except Exception as error:  # noqa: BLE001 - handed to the caller through its future
+    except Exception as error:
         if not _under_way(transaction.connection):
             raise  # the database has rolled everything back: nothing of the group stands
         if len(changes) == 1:
