@@ -1,7 +1,9 @@
 """The blocking and the asyncio client offer the same, with the same parameters."""
 
 import inspect
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from promptreel_client.contract import all_rpcs
 from promptreel_client.resources.methods import AsyncResource, Method, Resource
 from promptreel_client.upload import Upload
 
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "client.md"
 STAND_INS: dict[str, Any] = {
     "target": {"type": "playground"},
     "json_schema": {"type": "object"},
@@ -90,3 +93,11 @@ def test_every_rpc_of_the_contract_can_be_asked_for_but_the_one_for_other_client
 def test_no_two_rpcs_take_the_same_message() -> None:
     requests = [rpc.request for rpc in all_rpcs()]
     assert len(requests) == len(set(requests))
+
+
+def test_the_reference_names_every_method_and_no_other() -> None:
+    rows = REFERENCE.read_text().splitlines()
+    for name, blocking, _ in PAIRS:
+        (row,) = (row for row in rows if row.startswith(f"| `{name}`"))
+        named = set(re.findall(r"`([a-z_]+)[`(]", row)) - {name}
+        assert named == set(methods(blocking)), name
