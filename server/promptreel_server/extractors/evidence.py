@@ -1,7 +1,8 @@
 """What is known of a segment without a model that sees: words, text on screen, labels, sounds."""
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,8 @@ from promptreel_server.media.pictures import Pictures
 from promptreel_server.model.segment import Transcript
 from promptreel_server.weights.model_process import ModelProcess
 
+_AT_ONCE = 2
+"""Segments looked at, at once: each takes an ffmpeg and its frames wait for one reader."""
 _SHORT_SECONDS = 8.0
 """In a segment under this one frame shows it all."""
 _LEAST_LIKELY = 0.35
@@ -74,9 +77,14 @@ class Gatherer:
     labeller: Labeller | None
     senses: ModelProcess
     sounds: Sounds
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def gather(self, request: ExtractionRequest) -> Evidence:
         """Look at, read and listen to one segment; raises OperationFailure where that fails."""
+        async with self.turns:
+            return await self._gathered(request)
+
+    async def _gathered(self, request: ExtractionRequest) -> Evidence:
         facts = request.facts
         on_screen, labels = await self._look(request) if facts.has_video else ((), ())
         sounds: tuple[str, ...] = ()

@@ -150,3 +150,22 @@ async def test_what_is_seen_read_and_heard_of_a_segment_is_gathered(
     image = await gatherer.gather(extraction_request(facts=replace(FACTS, video_stream=0), end=0.0))
     assert image.on_screen == ("text 1",)
     assert not image.has_sound
+
+
+async def test_few_segments_are_looked_at_at_once_however_many_are_asked_for() -> None:
+    looking: list[int] = [0, 0]
+
+    class Slow(Pictures):
+        async def representative_frames(self, *asked: Any) -> list[Still]:
+            looking[0] += 1
+            looking[1] = max(looking)
+            await asyncio.sleep(0.01)
+            looking[0] -= 1
+            return await super().representative_frames(*asked)
+
+    senses: Any = Senses()
+    pictures: Any = Slow()
+    gatherer = Gatherer(pictures=pictures, labeller=None, senses=senses, sounds=_sounds(senses))
+    request = extraction_request(facts=replace(FACTS, video_stream=0))
+    await asyncio.gather(*(gatherer.gather(request) for _ in range(12)))
+    assert looking[1] == 2
