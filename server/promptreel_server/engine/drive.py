@@ -90,7 +90,7 @@ class Driver:
                 log.exception("a drive broke", extra={"run_id": run_id, "video_id": video_id})
                 await self._fail(claim, INTERNAL)
             finally:
-                await self._release(claim)
+                await self.release(claim)
 
     async def _go_on(self, claim: Claim, stop: asyncio.Event) -> None:
         """Go; of all that breaks at once, trouble of the store counts: it passes."""
@@ -206,7 +206,8 @@ class Driver:
 
         await self._means.database.write(end)
 
-    async def _release(self, claim: Claim) -> None:
+    async def release(self, claim: Claim) -> None:
+        """Have the model let go of what it kept for a media item of a run (an upload)."""
         model = claim.run.settings.processing_model
         try:
             extractor = self._means.extractors.extractor(model)

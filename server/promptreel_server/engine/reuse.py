@@ -13,7 +13,7 @@ from promptreel_server.model.llm_call import LlmCall, LlmCallStatus
 VERSION = "1"
 
 
-def fingerprint(request: ExtractionRequest, model: str) -> str:
+def fingerprint(request: ExtractionRequest, model: str, generation: str = "") -> str:
     """Name all that decides an answer: the medium, the stretch, what is asked and of whom."""
     said = request.transcript.text if request.transcript is not None else None
     asked = [
@@ -25,6 +25,7 @@ def fingerprint(request: ExtractionRequest, model: str) -> str:
         request.prompt_text,
         request.json_schema,
         said,
+        *([generation] if generation else []),
     ]
     text = json.dumps(asked, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

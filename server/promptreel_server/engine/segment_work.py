@@ -54,9 +54,7 @@ class SegmentWork:
         if not scene.run.settings.reuse_llm_calls:
             return {}
         names = {
-            found.segment.segment_id: reuse.fingerprint(
-                self._request(scene, found, _said(scene, found)), scene.extractor.model
-            )
+            found.segment.segment_id: _name(scene, self._request(scene, found, _said(scene, found)))
             for found in batch
         }
         answered = await self._means.database.read(
@@ -140,7 +138,7 @@ class SegmentWork:
                 pause = self._means.policy.pause(failure, made)
             if pause is None or scene.stop.is_set():
                 self._note(Operation.FIELD_EXTRACTION, states, attempts, failure)
-                return reuse.marked(extraction, reuse.fingerprint(request, scene.extractor.model))
+                return reuse.marked(extraction, _name(scene, request))
             await self._keep(scene, found, extraction, states, retry_id)
             request = following(request, extraction)
             await pause_unless_stopped(pause, scene.stop)
@@ -231,6 +229,10 @@ def following(request: ExtractionRequest, extraction: Extraction) -> ExtractionR
         attempt=request.attempt + 1,
         output_limit_factor=request.output_limit_factor * (2 if truncated else 1),
     )
+
+
+def _name(scene: Scene, request: ExtractionRequest) -> str:
+    return reuse.fingerprint(request, scene.extractor.model, scene.extractor.generation)
 
 
 def _said(scene: Scene, found: SegmentRun) -> Transcript | None:

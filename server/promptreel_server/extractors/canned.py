@@ -102,6 +102,8 @@ class _Asked:
 class CannedExtractor:
     """An extractor without a model: valid by construction, deterministic, as fast as its script."""
 
+    generation = ""
+
     def __init__(
         self, script: CannedScript | None = None, *, model: str = "canned", clock: Clock = utc_now
     ) -> None:

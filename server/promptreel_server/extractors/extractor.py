@@ -86,6 +86,8 @@ class Extractor(Protocol):
     """
 
     model: str
+    generation: str
+    """The settings that shape its answers, and where it runs: answers are reused among equals."""
 
     def refuse(self, json_schema: JsonObject) -> str | None:
         """Say why the model can't be asked for this schema, or None where it can."""

@@ -54,6 +54,10 @@ class GeminiExtractor:
             raise UnknownModel(f'processing_model: "{model[:100]}" is no name of a Gemini model')
         _check(options)
         self.model = model
+        self.generation = (
+            f"{options.base_url or ''} fps={options.fps:g} {options.media_resolution} "
+            f"thinking={options.thinking_budget}"
+        )
         self._options = options
         self._ffmpeg = ffmpeg
         self._opened: _Open | None = None

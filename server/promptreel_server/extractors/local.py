@@ -90,6 +90,7 @@ class LocalExtractor:
     """
 
     model = "local"
+    generation = ""
 
     def __init__(
         self,

@@ -39,6 +39,7 @@ class OpenAiExtractor:
         self._options = options
         self._name = name
         self._url = _address(options)
+        self.generation = f"{self._url} frames={options.frames}"
         self._pictures = Pictures(ffmpeg=ffmpeg, longest_side=_FRAME_SIDE)
         self._line: OpenAiLine | None = None
         self._opening = asyncio.Lock()
