@@ -20,15 +20,16 @@ _LONGEST_CLAIM = 80
 _STEM = 4
 """So many letters in common are the same word: "bridge" and "bridges"."""
 _WORD = re.compile(r"\w{3,}")
+_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,9})?")
 
 
 def tidied(answer: JsonObject, json_schema: JsonObject, evidence: str) -> JsonObject:
     """Answer it without filler, and with null for what no word of the evidence supports.
 
-    Only where the schema takes it: a text becomes null where null is allowed, an optional property
-    that is null where it may not be is left out, a list loses entries that are empty, repeated or
-    name only what is nowhere in the evidence. Texts that may not be null, long descriptions,
-    enums, numbers and booleans stay.
+    Only where the schema takes it: a text, a number, a yes or no becomes null where null is
+    allowed; an optional property that is null where it may not be is left out; a list loses
+    entries that are empty, repeated or name only what is nowhere in the evidence. Long
+    descriptions, enums and what may not be null stay.
     """
     tidy = _Tidy(json_schema, evidence)
     found = tidy.value(answer, json_schema)
@@ -38,7 +39,9 @@ def tidied(answer: JsonObject, json_schema: JsonObject, evidence: str) -> JsonOb
 class _Tidy:
     def __init__(self, root: JsonObject, evidence: str) -> None:
         self._root = root
+        self._evidence = evidence.lower()
         self._stems = _stems(evidence)
+        self._numbers = {f"{float(number):g}" for number in _NUMBER.findall(evidence)}
 
     def value(self, value: Any, node: Any) -> Any:
         node = self._meant(node, value)
@@ -71,6 +74,8 @@ class _Tidy:
         for name, child in value.items():
             schema = properties.get(name, {})
             tidy = self.value(child, schema)
+            if isinstance(tidy, bool | int | float) and not self._told(name, tidy, schema):
+                tidy = None
             if tidy is None and name not in required and not allows_null(schema, self._root):
                 continue
             found[name] = tidy
@@ -109,8 +114,18 @@ class _Tidy:
             return "" if _is_filler(value) and _takes_empty(node) else value
         return None if _is_filler(value) or not self._supported(value) else value
 
+    def _told(self, name: str, value: float, node: Any) -> bool:
+        """Whether the evidence has the number, or for yes and no a word of the field's name."""
+        if not allows_null(node, self._root) or node in ({}, True):
+            return True
+        if isinstance(value, bool):
+            return bool(_stems(name.replace("_", " ")) & self._stems)
+        return f"{value:g}" in self._numbers
+
     def _supported(self, value: str) -> bool:
-        return len(value) > _LONGEST_CLAIM or bool(_stems(value) & self._stems)
+        if len(value) > _LONGEST_CLAIM or _stems(value) & self._stems:
+            return True
+        return value.strip().lower() in self._evidence  # short names, scripts without spaces
 
 
 def _is_filler(text: str) -> bool:

@@ -49,6 +49,13 @@ def test_what_no_word_of_the_evidence_supports_becomes_null() -> None:
     assert _tidied(place="the bridge at Leeds")["place"] == "the bridge at Leeds"
 
 
+def test_short_names_and_scripts_without_spaces_are_found_in_the_evidence() -> None:
+    schema = {"type": "object", "properties": {"place": MAYBE}}
+    assert tidied({"place": "UK"}, schema, "born in the UK.") == {"place": "UK"}
+    assert tidied({"place": "東京"}, schema, "今日は東京で雨です") == {"place": "東京"}
+    assert tidied({"place": "大阪"}, schema, "今日は東京で雨です") == {"place": None}
+
+
 def test_texts_that_may_not_be_null_and_enums_stay_as_they_are() -> None:
     found = _tidied(summary="Paris in spring.", mood="none")
     assert found["summary"] == "Paris in spring."
@@ -65,6 +72,23 @@ def test_long_descriptions_in_the_models_own_words_stay() -> None:
 def test_an_optional_property_that_may_not_be_null_is_left_out() -> None:
     assert "age" not in _tidied(age=None)
     assert _tidied(age=7)["age"] == 7
+
+
+def test_numbers_and_booleans_that_nothing_tells_become_null_where_null_is_allowed() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "year": {"type": ["integer", "null"]},
+            "indoors": {"type": ["boolean", "null"]},
+            "has_music": {"type": ["boolean", "null"]},
+            "score": {"type": "number"},
+            "anything": {},
+        },
+    }
+    said = {"year": 1455, "indoors": True, "has_music": True, "score": 0.5, "anything": True}
+    heard = "Spoken words: the bible of about 1455\nSounds: music"
+    assert tidied(said, schema, heard) == said | {"indoors": None}
+    assert tidied({"year": 1456}, schema, heard) == {"year": None}
 
 
 def test_lists_lose_empty_and_repeated_entries_and_what_nobody_mentioned() -> None:
