@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -104,6 +105,8 @@ class StandInGemini:
     uploads: int = 0
     deleted: list[str] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
+    asked_at: list[float] = field(default_factory=list)
+    """When, in seconds of a clock of its own."""
     url: str = ""
     _sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
     _looks: dict[str, int] = field(default_factory=dict)
@@ -196,6 +199,7 @@ class StandInGemini:
 
     def _generate(self, asked: Asked) -> Reply:
         self.asked.append(asked.json)
+        self.asked_at.append(time.monotonic())
         for part in self.parts():
             uri = part.get("fileData", {}).get("fileUri")
             if uri and uri not in [file["uri"] for file in self.files.values()]:
