@@ -74,7 +74,7 @@ def asked(*arguments: str) -> str:
     )
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
-        why = said[-1] if said else f"exit code {done.returncode}"
+        why = said[-1].removeprefix("promptreel: ") if said else f"exit code {done.returncode}"
         raise CommandFailed(f"`promptreel {' '.join(arguments[:2])}` failed: {why}")
     return done.stdout
 
