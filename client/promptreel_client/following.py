@@ -4,7 +4,7 @@ Nothing here calls anything, so that blocking and asyncio clients follow a strea
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 PATIENCE = 300.0
 """Seconds of nothing but failures after which a watch that once worked gives up."""
+AT_ONCE = 100
+"""Updates that a message of a stream may hold."""
 _CUT_SHORT = frozenset({"grpc_cancelled", "grpc_unknown", "grpc_internal"})
 """What gRPC says, with no word of the server's, when a stream breaks on its way."""
 
@@ -64,6 +66,7 @@ class Following(Generic[T]):
         self._ends_at = None if timeout is None else clock() + timeout
         self._heard_at: float | None = None
         self._failures = 0
+        self.meant: Update[T] = Update()
         asked = watching.request
         self.sequence: int | None = (
             asked.after_sequence if asked.HasField("after_sequence") else None
@@ -96,6 +99,17 @@ class Following(Generic[T]):
         self._failures = 0
         self.sequence = max(self.sequence or 0, message.sequence)
         return self._watching.meaning(message)
+
+    def values(self, message: Any) -> Iterator[T]:
+        """Take in what a message holds, one update or several that came at once, as it is asked.
+
+        What the last of them means is in `meant`.
+        """
+        at_once = message.WhichOneof("update") == "several"
+        for part in message.several.updates if at_once else (message,):
+            self.meant = self.take(part)
+            if self.meant.value is not None:
+                yield self.meant.value
 
     def over_when_cut(self) -> bool:
         """Answer whether a stream that ended without a word is complete."""

@@ -71,13 +71,11 @@ class Watch(Generic[T]):
             )
             try:
                 for message in self._stream:
-                    update = following.take(message)
-                    if update.value is not None:
-                        yield update.value
-                    if update.last:
+                    yield from following.values(message)
+                    if following.meant.last:
                         return
-                    if update.again is not None:
-                        failure = update.again
+                    if following.meant.again is not None:
+                        failure = following.meant.again
                         break
                 else:
                     if following.over_when_cut():
@@ -146,13 +144,12 @@ class AsyncWatch(Generic[T]):
             )
             try:
                 async for message in self._stream:
-                    update = following.take(message)
-                    if update.value is not None:
-                        yield update.value
-                    if update.last:
+                    for value in following.values(message):
+                        yield value
+                    if following.meant.last:
                         return
-                    if update.again is not None:
-                        failure = update.again
+                    if following.meant.again is not None:
+                        failure = following.meant.again
                         break
                 else:
                     if following.over_when_cut():

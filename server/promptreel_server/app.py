@@ -269,6 +269,7 @@ async def _working(settings: Settings, built: _Built) -> AsyncIterator[asyncio.T
             tasks.create_task(built.deleter.run(), name="deletions"),
             tasks.create_task(built.from_uris.run(), name="imports"),
             tasks.create_task(built.keys.note_uses(), name="keys"),
+            tasks.create_task(built.tails.run(), name="watches"),
             tasks.create_task(upkeep.run(built.parts.database, kept), name="upkeep"),
         ]
         try:

@@ -41,5 +41,6 @@ def watch(
             video_ids=video_ids,
             event_types=event_types,
             after_sequence=after_sequence,
+            updates_at_once=following.AT_ONCE,
         )
     )

@@ -221,7 +221,9 @@ def watch(run_id: str, *, after_sequence: int | None = 0) -> Watching[RunUpdate]
         InvalidRequestError: the sequence is so old that it is no longer kept.
     """
     return following.run_updates(
-        pb.WatchPromptRunRequest(run_id=run_id, after_sequence=after_sequence)
+        pb.WatchPromptRunRequest(
+            run_id=run_id, after_sequence=after_sequence, updates_at_once=following.AT_ONCE
+        )
     )
 
 

@@ -27,7 +27,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19promptreel/v2/event.proto\x12\rpromptreel.v2\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x01\n\x12WatchEventsRequest\x12\x13\n\x06run_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08index_id\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x11\n\tvideo_ids\x18\x03 \x03(\t\x12\x13\n\x0b\x65vent_types\x18\x04 \x03(\t\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x05 \x01(\x03H\x02\x88\x01\x01\x42\t\n\x07_run_idB\x0b\n\t_index_idB\x11\n\x0f_after_sequence\"\xac\x01\n\x0b\x45ventUpdate\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12%\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x14.promptreel.v2.EventH\x00\x12-\n\theartbeat\x18\x03 \x01(\x0b\x32\x18.promptreel.v2.HeartbeatH\x00\x12+\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1a.promptreel.v2.StreamErrorH\x00\x42\x08\n\x06update\"\xa8\x02\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x12\n\nevent_type\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x13\n\x06run_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08video_id\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x17\n\nsegment_id\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x15\n\x08index_id\x18\x07 \x01(\tH\x03\x88\x01\x01\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x07payload\x18\t \x01(\x0b\x32\x17.google.protobuf.StructB\t\n\x07_run_idB\x0b\n\t_video_idB\r\n\x0b_segment_idB\x0b\n\t_index_id\"3\n\tHeartbeat\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x0bStreamError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12.\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration2^\n\x0c\x45ventService\x12N\n\x0bWatchEvents\x12!.promptreel.v2.WatchEventsRequest\x1a\x1a.promptreel.v2.EventUpdate0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19promptreel/v2/event.proto\x12\rpromptreel.v2\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x01\n\x12WatchEventsRequest\x12\x13\n\x06run_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08index_id\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x11\n\tvideo_ids\x18\x03 \x03(\t\x12\x13\n\x0b\x65vent_types\x18\x04 \x03(\t\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x17\n\x0fupdates_at_once\x18\x06 \x01(\x05\x42\t\n\x07_run_idB\x0b\n\t_index_idB\x11\n\x0f_after_sequence\"\xdc\x01\n\x0b\x45ventUpdate\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12%\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x14.promptreel.v2.EventH\x00\x12-\n\theartbeat\x18\x03 \x01(\x0b\x32\x18.promptreel.v2.HeartbeatH\x00\x12+\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1a.promptreel.v2.StreamErrorH\x00\x12.\n\x07several\x18\x05 \x01(\x0b\x32\x1b.promptreel.v2.EventUpdatesH\x00\x42\x08\n\x06update\";\n\x0c\x45ventUpdates\x12+\n\x07updates\x18\x01 \x03(\x0b\x32\x1a.promptreel.v2.EventUpdate\"\xa8\x02\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x12\n\nevent_type\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x13\n\x06run_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08video_id\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x17\n\nsegment_id\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x15\n\x08index_id\x18\x07 \x01(\tH\x03\x88\x01\x01\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x07payload\x18\t \x01(\x0b\x32\x17.google.protobuf.StructB\t\n\x07_run_idB\x0b\n\t_video_idB\r\n\x0b_segment_idB\x0b\n\t_index_id\"3\n\tHeartbeat\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x0bStreamError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12.\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration2^\n\x0c\x45ventService\x12N\n\x0bWatchEvents\x12!.promptreel.v2.WatchEventsRequest\x1a\x1a.promptreel.v2.EventUpdate0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,15 +35,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'promptreel.v2.event_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WATCHEVENTSREQUEST']._serialized_start=140
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=316
-  _globals['_EVENTUPDATE']._serialized_start=319
-  _globals['_EVENTUPDATE']._serialized_end=491
-  _globals['_EVENT']._serialized_start=494
-  _globals['_EVENT']._serialized_end=790
-  _globals['_HEARTBEAT']._serialized_start=792
-  _globals['_HEARTBEAT']._serialized_end=843
-  _globals['_STREAMERROR']._serialized_start=845
-  _globals['_STREAMERROR']._serialized_end=937
-  _globals['_EVENTSERVICE']._serialized_start=939
-  _globals['_EVENTSERVICE']._serialized_end=1033
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=341
+  _globals['_EVENTUPDATE']._serialized_start=344
+  _globals['_EVENTUPDATE']._serialized_end=564
+  _globals['_EVENTUPDATES']._serialized_start=566
+  _globals['_EVENTUPDATES']._serialized_end=625
+  _globals['_EVENT']._serialized_start=628
+  _globals['_EVENT']._serialized_end=924
+  _globals['_HEARTBEAT']._serialized_start=926
+  _globals['_HEARTBEAT']._serialized_end=977
+  _globals['_STREAMERROR']._serialized_start=979
+  _globals['_STREAMERROR']._serialized_end=1071
+  _globals['_EVENTSERVICE']._serialized_start=1073
+  _globals['_EVENTSERVICE']._serialized_end=1167
 # @@protoc_insertion_point(module_scope)

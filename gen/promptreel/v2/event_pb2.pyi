@@ -32,6 +32,7 @@ class WatchEventsRequest(_message.Message):
     VIDEO_IDS_FIELD_NUMBER: _builtins.int
     EVENT_TYPES_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    UPDATES_AT_ONCE_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Only those about this run. Absent: all."""
     index_id: _builtins.str
@@ -39,6 +40,10 @@ class WatchEventsRequest(_message.Message):
     after_sequence: _builtins.int
     """Send events after this sequence. Absent: those from now on; with a run in the filter, all of
     the run's.
+    """
+    updates_at_once: _builtins.int
+    """How many events one message may hold, for readers that want to take much at little cost. More
+    than 100 counts as 100. 0: one.
     """
     @_builtins.property
     def video_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -56,10 +61,11 @@ class WatchEventsRequest(_message.Message):
         video_ids: _abc.Iterable[_builtins.str] | None = ...,
         event_types: _abc.Iterable[_builtins.str] | None = ...,
         after_sequence: _builtins.int | None = ...,
+        updates_at_once: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "_index_id", b"_index_id", "_run_id", b"_run_id", "after_sequence", b"after_sequence", "index_id", b"index_id", "run_id", b"run_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "_index_id", b"_index_id", "_run_id", b"_run_id", "after_sequence", b"after_sequence", "event_types", b"event_types", "index_id", b"index_id", "run_id", b"run_id", "video_ids", b"video_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "_index_id", b"_index_id", "_run_id", b"_run_id", "after_sequence", b"after_sequence", "event_types", b"event_types", "index_id", b"index_id", "run_id", b"run_id", "updates_at_once", b"updates_at_once", "video_ids", b"video_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after_sequence: _TypeAlias = _typing.Literal["after_sequence"]  # noqa: Y015
     _WhichOneofArgType__after_sequence: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence"]  # noqa: Y015
@@ -86,6 +92,7 @@ class EventUpdate(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    SEVERAL_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Where the watch stands: pass it as `after_sequence` to go on from here. It never goes back, and
     moves on also where the filter holds events back. Repeats on messages that are no event.
@@ -102,6 +109,12 @@ class EventUpdate(_message.Message):
     def error(self) -> Global___StreamError:
         """The watch is over, not by the caller's wish: the last message."""
 
+    @_builtins.property
+    def several(self) -> Global___EventUpdates:
+        """Several events in order, each with its own sequence: only where the request asks for more
+        than one at once.
+        """
+
     def __init__(
         self,
         *,
@@ -109,16 +122,41 @@ class EventUpdate(_message.Message):
         event: Global___Event | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
         error: Global___StreamError | None = ...,
+        several: Global___EventUpdates | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "event", b"event", "heartbeat", b"heartbeat", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "event", b"event", "heartbeat", b"heartbeat", "several", b"several", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "event", b"event", "heartbeat", b"heartbeat", "sequence", b"sequence", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "event", b"event", "heartbeat", b"heartbeat", "sequence", b"sequence", "several", b"several", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["event", "heartbeat", "error"]  # noqa: Y015
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["event", "heartbeat", "error", "several"]  # noqa: Y015
     _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
 
 Global___EventUpdate: _TypeAlias = EventUpdate  # noqa: Y015
+
+@_typing.final
+class EventUpdates(_message.Message):
+    """Updates that came at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventUpdate]:
+        """The updates in order, none of them several itself."""
+
+    def __init__(
+        self,
+        *,
+        updates: _abc.Iterable[Global___EventUpdate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["updates", b"updates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventUpdates: _TypeAlias = EventUpdates  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):

@@ -739,19 +739,25 @@ class WatchPromptRunRequest(_message.Message):
 
     RUN_ID_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    UPDATES_AT_ONCE_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run. Required."""
     after_sequence: _builtins.int
     """Send events after this sequence. Absent: those from now on, after the run as it stands."""
+    updates_at_once: _builtins.int
+    """How many updates one message may hold, for readers that want to take much at little cost. More
+    than 100 counts as 100. 0: one.
+    """
     def __init__(
         self,
         *,
         run_id: _builtins.str = ...,
         after_sequence: _builtins.int | None = ...,
+        updates_at_once: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "after_sequence", b"after_sequence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "after_sequence", b"after_sequence", "run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "after_sequence", b"after_sequence", "run_id", b"run_id", "updates_at_once", b"updates_at_once"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after_sequence: _TypeAlias = _typing.Literal["after_sequence"]  # noqa: Y015
     _WhichOneofArgType__after_sequence: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence"]  # noqa: Y015
@@ -770,6 +776,7 @@ class PromptRunUpdate(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    SEVERAL_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Where the watch stands: pass it as `after_sequence` to go on from here. Repeats on messages
     that are no event.
@@ -790,6 +797,12 @@ class PromptRunUpdate(_message.Message):
     def end(self) -> Global___WatchEnd:
         """The watch is over: the last message."""
 
+    @_builtins.property
+    def several(self) -> Global___PromptRunUpdates:
+        """Several snapshots and events in order, each with its own sequence: only where the request
+        asks for more than one at once.
+        """
+
     def __init__(
         self,
         *,
@@ -798,16 +811,41 @@ class PromptRunUpdate(_message.Message):
         event: _event_pb2.Event | None = ...,
         heartbeat: _event_pb2.Heartbeat | None = ...,
         end: Global___WatchEnd | None = ...,
+        several: Global___PromptRunUpdates | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "event", b"event", "heartbeat", b"heartbeat", "snapshot", b"snapshot", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "event", b"event", "heartbeat", b"heartbeat", "several", b"several", "snapshot", b"snapshot", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "event", b"event", "heartbeat", b"heartbeat", "sequence", b"sequence", "snapshot", b"snapshot", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "event", b"event", "heartbeat", b"heartbeat", "sequence", b"sequence", "several", b"several", "snapshot", b"snapshot", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["snapshot", "event", "heartbeat", "end"]  # noqa: Y015
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["snapshot", "event", "heartbeat", "end", "several"]  # noqa: Y015
     _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
 
 Global___PromptRunUpdate: _TypeAlias = PromptRunUpdate  # noqa: Y015
+
+@_typing.final
+class PromptRunUpdates(_message.Message):
+    """Updates that came at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PromptRunUpdate]:
+        """The updates in order, none of them several itself."""
+
+    def __init__(
+        self,
+        *,
+        updates: _abc.Iterable[Global___PromptRunUpdate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["updates", b"updates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromptRunUpdates: _TypeAlias = PromptRunUpdates  # noqa: Y015
 
 @_typing.final
 class StreamResultsRequest(_message.Message):

@@ -1,6 +1,7 @@
 """EventService: the feed of the caller, as it moves."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -10,10 +11,10 @@ from sqlalchemy import Connection
 from promptreel.v2 import event_pb2, event_pb2_grpc
 from promptreel_server.errors import Invalid
 from promptreel_server.model.event import EventType
+from promptreel_server.services import sse
 from promptreel_server.services.call import current_call
-from promptreel_server.services.event_messages import event_message
-from promptreel_server.services.tails import Tails
-from promptreel_server.services.watches import heartbeat
+from promptreel_server.services.tails import Batch, End, Start, Tails, begin
+from promptreel_server.services.watches import heartbeat, split
 from promptreel_server.store import indexes, media, runs
 from promptreel_server.store.database import Database
 from promptreel_server.store.feed import EventFilter
@@ -33,31 +34,64 @@ class EventService(event_pb2_grpc.EventServiceServicer):
 
     async def WatchEvents(
         self, request: event_pb2.WatchEventsRequest, context: Context
-    ) -> AsyncIterator[event_pb2.EventUpdate]:
+    ) -> AsyncGenerator[event_pb2.EventUpdate]:
         """Stream events in order; ends after the terminal event of a run in the filter."""
+        async with aclosing(self._batches(request)) as batches:
+            async for batch in batches:
+                if batch.end in _ERRORS:
+                    yield EventUpdate(sequence=batch.at, error=_ERRORS[batch.end])
+                elif not batch.told and batch.end is None:
+                    yield EventUpdate(sequence=batch.at, heartbeat=heartbeat())
+                updates = [told.event_update for told in batch.told]
+                for part in split(updates, request.updates_at_once):
+                    yield part[0] if len(part) == 1 else _several(part)
+
+    async def frames(self, request: event_pb2.WatchEventsRequest) -> AsyncGenerator[bytes]:
+        """Do what `WatchEvents` does for a reader of server-sent events."""
+        async with aclosing(self._batches(request)) as batches:
+            async for batch in batches:
+                if batch.end in _ERRORS:
+                    yield sse.frame(sse.STREAM_ERROR, _ERRORS[batch.end], batch.at)
+                elif batch.told:
+                    yield b"".join(told.frame for told in batch.told)
+                elif batch.end is None:
+                    yield sse.comment("heartbeat")
+
+    async def _batches(self, request: event_pb2.WatchEventsRequest) -> AsyncGenerator[Batch]:
         owner_id = current_call().owner_id
         wanted = _filter(request)
         after = request.after_sequence if request.HasField("after_sequence") else None
+
+        def read(c: Connection) -> Start:
+            _check(c, owner_id, wanted)
+            whole = wanted.run_id is not None
+            return begin(c, owner_id, after, run_id=wanted.run_id, whole=whole)
+
         with self._tails.counted():
-            await self._database.read(lambda c: _check(c, owner_id, wanted))
-            at = await self._tails.start(owner_id, after, whole=wanted.run_id is not None)
-            async for batch in self._tails.follow(
-                owner_id, at, wanted, until_run_ends=wanted.run_id
-            ):
-                for event in batch.events:
-                    yield EventUpdate(sequence=event.sequence, event=event_message(event))
-                if batch.quiet:
-                    yield EventUpdate(sequence=batch.at, heartbeat=heartbeat())
-                at = batch.at
-            if self._tails.draining:
-                yield EventUpdate(sequence=at, error=_DRAINING)
+            start = await self._database.read_snapshot(read)
+            yield Batch(at=start.at)
+            async with aclosing(self._tails.follow(owner_id, start, wanted)) as batches:
+                async for batch in batches:
+                    told = tuple(one for one in batch.told if one.event is not None)
+                    if told or not batch.told:
+                        yield Batch(told=told, at=batch.at, end=batch.end)
 
 
-_DRAINING = event_pb2.StreamError(
-    code="unavailable",
-    message="The server is stopping; come back with the last sequence.",
-    retry_after=Duration(seconds=1),
-)
+def _several(part: Sequence[EventUpdate]) -> EventUpdate:
+    updates = event_pb2.EventUpdates(updates=part)
+    return EventUpdate(sequence=part[-1].sequence, several=updates)
+
+
+def _error(message: str) -> event_pb2.StreamError:
+    return event_pb2.StreamError(
+        code="unavailable", message=message, retry_after=Duration(seconds=1)
+    )
+
+
+_ERRORS = {
+    End.DRAINING: _error("The server is stopping; come back with the last sequence."),
+    End.TOO_SLOW: _error("You read too slowly; come back with the last sequence."),
+}
 
 
 def _filter(request: event_pb2.WatchEventsRequest) -> EventFilter:

@@ -88,11 +88,12 @@ def register(server: grpc.aio.Server, parts: Parts) -> health.aio.HealthServicer
 
 def _typed(parts: Parts) -> Typed:
     database, cursors = parts.database, parts.cursors
+    watches = Watches(database, parts.tails)
     runs = PromptRunService(
         database=database,
         engine=parts.engine,
         cursors=cursors,
-        watches=Watches(database, parts.tails),
+        watches=watches,
         defaults=parts.run_defaults,
     )
     uploads = Uploads(database, parts.imports)
@@ -111,6 +112,7 @@ def _typed(parts: Parts) -> Typed:
         import_jobs=ImportJobService(database, cursors, parts.from_uris),
         api_keys=ApiKeyService(database, parts.keys),
         runs=runs,
+        watches=watches,
         events=EventService(database, parts.tails),
         uploads=uploads,
     )

@@ -29,6 +29,7 @@ from promptreel_server.services.prompt_runs import PromptRunService
 from promptreel_server.services.rendering import render, render_array
 from promptreel_server.services.uploads import Uploads
 from promptreel_server.services.videos import VideoService
+from promptreel_server.services.watches import Watches
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -44,6 +45,7 @@ class Typed:
     import_jobs: ImportJobService
     api_keys: ApiKeyService
     runs: PromptRunService
+    watches: Watches
     events: EventService
     uploads: Uploads
 
@@ -130,15 +132,13 @@ class RestService(rest_pb2_grpc.RestServiceServicer):
         self, request: rest_pb2.WatchPromptRunEventsRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
         """Stream how a run goes on as server-sent events."""
-        return sse.run_frames(self._typed.runs.WatchPromptRun(sse.watch_request(request), context))
+        return sse.stream(self._typed.watches.run_frames(sse.watch_request(request)))
 
     def StreamEvents(
         self, request: rest_pb2.StreamEventsRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
         """Stream the caller's feed as server-sent events."""
-        return sse.event_frames(
-            self._typed.events.WatchEvents(sse.events_request(request), context)
-        )
+        return sse.stream(self._typed.events.frames(sse.events_request(request)))
 
     async def ListApiKeys(
         self, request: api_key_pb2.ListApiKeysRequest, context: Context

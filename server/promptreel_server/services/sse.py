@@ -1,7 +1,7 @@
 """Server-sent events: the watches for REST callers, framed by the server itself."""
 
-from collections.abc import AsyncIterator, Iterable
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
@@ -11,21 +11,18 @@ from promptreel_server.errors import Invalid, PromptreelError
 from promptreel_server.services.call import current_call
 from promptreel_server.services.rendering import render
 
-Update = TypeVar("Update")
-
 CONTENT_TYPE = "text/event-stream"
 STREAM_ERROR = "processing.stream_error"
 
 
-def frame(event: str, message: Message, sequence: int) -> HttpBody:
+def frame(event: str, message: Message, sequence: int) -> bytes:
     """Frame one message: `id:` is where to resume, `data:` its JSON on one line."""
-    data = f"id: {sequence}\nevent: {event}\ndata: ".encode() + render(message) + b"\n\n"
-    return HttpBody(content_type=CONTENT_TYPE, data=data)
+    return f"id: {sequence}\nevent: {event}\ndata: ".encode() + render(message) + b"\n\n"
 
 
-def comment(text: str) -> HttpBody:
+def comment(text: str) -> bytes:
     """Frame a comment line, which keeps a quiet stream open and says nothing."""
-    return HttpBody(content_type=CONTENT_TYPE, data=f": {text}\n\n".encode())
+    return f": {text}\n\n".encode()
 
 
 def resume_after(asked: int | None) -> int | None:
@@ -68,50 +65,25 @@ def _split(values: Iterable[str]) -> list[str]:
     return [part.strip() for value in values for part in value.split(",") if part.strip()]
 
 
-async def run_frames(
-    updates: AsyncIterator[prompt_run_pb2.PromptRunUpdate],
-) -> AsyncIterator[HttpBody]:
-    """Frame a watch over one run."""
-    async for update in _told(updates):
-        if isinstance(update, HttpBody):
-            yield update
-        elif update.HasField("snapshot"):
-            yield frame("prompt_run.snapshot", update.snapshot, update.sequence)
-        elif update.HasField("event"):
-            yield frame(update.event.event_type, update.event, update.sequence)
-        elif update.HasField("end"):
-            yield frame("end", update.end, update.sequence)
-        else:
-            yield comment("heartbeat")
+async def stream(frames: AsyncGenerator[bytes]) -> AsyncGenerator[HttpBody]:
+    """Send frames, opened by a comment, so that headers go out at once.
 
-
-async def event_frames(
-    updates: AsyncIterator[event_pb2.EventUpdate],
-) -> AsyncIterator[HttpBody]:
-    """Frame a stream of events; opens with a comment, so that headers go out at once."""
-    async for update in _told(updates):
-        if isinstance(update, HttpBody):
-            yield update
-        elif update.HasField("event"):
-            yield frame(update.event.event_type, update.event, update.sequence)
-        elif update.HasField("error"):
-            yield frame(STREAM_ERROR, update.error, update.sequence)
-        else:
-            yield comment("heartbeat")
-
-
-async def _told(updates: AsyncIterator[Update]) -> AsyncIterator[Update | HttpBody]:
-    """Pass updates on; once the stream has begun an error can only be told as an event."""
+    Once the stream has begun an error can only be told as an event.
+    """
     begun = False
     try:
-        async for update in updates:
-            if not begun:
-                begun = True
-                yield comment("open")
-            yield update
+        async with aclosing(frames):
+            async for data in frames:
+                if not begun:
+                    begun = True
+                    yield _body(comment("open"))
+                yield _body(data)
     except PromptreelError as error:
         if not begun:
             raise
-        yield frame(
-            STREAM_ERROR, event_pb2.StreamError(code=error.reason, message=error.message), 0
-        )
+        told = event_pb2.StreamError(code=error.reason, message=error.message)
+        yield _body(frame(STREAM_ERROR, told, 0))
+
+
+def _body(data: bytes) -> HttpBody:
+    return HttpBody(content_type=CONTENT_TYPE, data=data)

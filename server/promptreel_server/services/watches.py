@@ -1,42 +1,45 @@
 """Watches over one run: how it stands, what happens in it, what it yields."""
 
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from promptreel.v2 import enums_pb2, event_pb2, prompt_run_pb2
+from promptreel.v2 import enums_pb2, event_pb2, prompt_run_pb2, run_pb2
 from promptreel_server.clock import utc_now
-from promptreel_server.model.event import Event, EventType
+from promptreel_server.model.event import EventType
 from promptreel_server.model.run import Run, RunMedia
+from promptreel_server.services import sse
 from promptreel_server.services.call import current_call
-from promptreel_server.services.event_messages import event_message
 from promptreel_server.services.result_messages import result_message
 from promptreel_server.services.run_messages import RUN_STATUS, run_message
-from promptreel_server.services.tails import Tails
+from promptreel_server.services.tails import Batch, End, Start, Tails, begin
 from promptreel_server.services.timestamps import timestamp
+from promptreel_server.services.told import Told
 from promptreel_server.store import run_media, run_segments, runs
 from promptreel_server.store.database import Database
 from promptreel_server.store.feed import EventFilter
 
-SNAPSHOT_EVERY = 0.2
-"""Seconds between snapshots at the least: counters are coalesced, transitions never."""
+Message = TypeVar("Message")
 
 RESULTS_AT_ONCE = 100
 
 Update = prompt_run_pb2.PromptRunUpdate
 ResultUpdate = prompt_run_pb2.ResultUpdate
+WatchEnd = prompt_run_pb2.WatchEnd
 _REASON = enums_pb2.WatchEndReason
+_REASONS = {
+    End.RUN_ENDED: _REASON.run_ended,
+    End.TOO_SLOW: _REASON.too_slow,
+    End.DRAINING: _REASON.draining,
+}
+_RESULT_EVENTS = (EventType.SEGMENT_COMPLETED, EventType.SEGMENT_FAILED)
 
 
 def heartbeat() -> event_pb2.Heartbeat:
     """A message that says only that the server is there."""
     return event_pb2.Heartbeat(at=timestamp(utc_now()))
-
-
-def only_counts(event: Event) -> bool:
-    """Whether an event says no more than what a snapshot of the run says as well."""
-    return event.event_type is EventType.RUN_PROGRESS and event.video_id is None
 
 
 class Watches:
@@ -48,58 +51,102 @@ class Watches:
 
     async def run(
         self, request: prompt_run_pb2.WatchPromptRunRequest
-    ) -> AsyncIterator[prompt_run_pb2.PromptRunUpdate]:
+    ) -> AsyncGenerator[prompt_run_pb2.PromptRunUpdate]:
         """Send the run as it stands, then each change, then the end."""
-        owner_id = current_call().owner_id
+        async with aclosing(self._batches(request)) as batches:
+            async for batch, status in batches:
+                if batch.end is not None:
+                    yield Update(sequence=batch.at, end=_end(batch.end, status))
+                elif not batch.told:
+                    yield Update(sequence=batch.at, heartbeat=heartbeat())
+                else:
+                    updates = [told.run_update for told in batch.told]
+                    for part in split(updates, request.updates_at_once):
+                        yield part[0] if len(part) == 1 else _several(part)
+
+    async def run_frames(
+        self, request: prompt_run_pb2.WatchPromptRunRequest
+    ) -> AsyncGenerator[bytes]:
+        """Do what `run` does for a reader of server-sent events."""
+        async with aclosing(self._batches(request)) as batches:
+            async for batch, status in batches:
+                if batch.end is not None:
+                    yield sse.frame("end", _end(batch.end, status), batch.at)
+                elif batch.told:
+                    yield b"".join(told.frame for told in batch.told)
+                else:
+                    yield sse.comment("heartbeat")
+
+    async def _batches(
+        self, request: prompt_run_pb2.WatchPromptRunRequest
+    ) -> AsyncGenerator[tuple[Batch, "enums_pb2.RunStatus.Value.ValueType"]]:
+        """Tell the run as it stands and what follows, each batch with the run's status then."""
+        owner_id, run_id = current_call().owner_id, request.run_id
         after = request.after_sequence if request.HasField("after_sequence") else None
         with self._tails.counted():
-            at = await self._tails.start(owner_id, after)
-            run = await self._fetch(owner_id, request.run_id)  # no older than where events begin
-            yield Update(sequence=at, snapshot=run_message(run))
-            wanted = EventFilter(run_id=run.run_id)
-            sent = time.monotonic()
-            stale = False
-            async for batch in self._tails.follow(owner_id, at, wanted, until_run_ends=run.run_id):
-                for event in batch.events:
-                    if not only_counts(event):
-                        yield Update(sequence=event.sequence, event=event_message(event))
-                stale = stale or bool(batch.events)
-                at = batch.at
-                if batch.quiet:
-                    yield Update(sequence=at, heartbeat=heartbeat())
-                due = time.monotonic() - sent >= SNAPSHOT_EVERY
-                if stale and (due or batch.ended):
-                    sent, stale = time.monotonic(), False
-                    run = await self._fetch(owner_id, run.run_id)
-                    yield Update(sequence=at, snapshot=run_message(run))
-            yield Update(sequence=at, end=await self._end(owner_id, run.run_id))
+            start, run = await self._begin(owner_id, run_id, after)
+            status = run.status
+            yield Batch(told=(Told(start.at, run=run),), at=start.at), status
+            del run  # ten thousand idle watches need not hold it
+            wanted = EventFilter(run_id=run_id)
+            async with aclosing(self._tails.follow(owner_id, start, wanted)) as batches:
+                async for batch in batches:
+                    told = tuple(_coalesced(batch.told))
+                    for one in told:
+                        status = one.run.status if one.run is not None else status
+                    if batch.end is End.RUN_ENDED and not start.ended and not _over(status):
+                        _, run = await self._begin(owner_id, run_id, None)
+                        status = run.status
+                        yield Batch(told=(Told(batch.at, run=run),), at=batch.at), status
+                    if told or not batch.told:
+                        yield Batch(told=told, at=batch.at, end=batch.end), status
+
+    async def _begin(
+        self, owner_id: str, run_id: str, after: int | None
+    ) -> tuple[Start, run_pb2.PromptRun]:
+        """Read where a watch begins and how the run stands there, of one commit."""
+
+        def read(c: Connection) -> tuple[Start, run_pb2.PromptRun]:
+            run = runs.fetch(c, owner_id, run_id)
+            return begin(c, owner_id, after, run_id=run_id), run_message(run)
+
+        return await self._database.read_snapshot(read)
 
     async def results(
         self, request: prompt_run_pb2.StreamResultsRequest
-    ) -> AsyncIterator[prompt_run_pb2.ResultUpdate]:
+    ) -> AsyncGenerator[prompt_run_pb2.ResultUpdate]:
         """Send each result once, in the order they were written, then the end."""
         owner_id = current_call().owner_id
         video_id = request.video_id if request.HasField("video_id") else None
-        with self._tails.counted():
-            run = await self._fetch(owner_id, request.run_id)
+        after = request.after_sequence if request.HasField("after_sequence") else 0
+
+        def read(c: Connection) -> tuple[Start, Run]:
+            run = runs.fetch(c, owner_id, request.run_id)
             if video_id is not None:
-                await self._database.read(lambda c: run_media.fetch(c, run.run_id, video_id))
-            sent = at = await self._tails.start(
-                owner_id, request.after_sequence if request.HasField("after_sequence") else 0
-            )
-            wanted = EventFilter(
-                run_id=run.run_id,
-                event_types=(EventType.SEGMENT_COMPLETED, EventType.SEGMENT_FAILED),
-            )
-            async for batch in self._tails.follow(owner_id, at, wanted, until_run_ends=run.run_id):
-                at = batch.at
-                if batch.quiet:
-                    yield ResultUpdate(sequence=sent, heartbeat=heartbeat())
+                run_media.fetch(c, run.run_id, video_id)
+            return begin(c, owner_id, after, run_id=run.run_id), run
+
+        with self._tails.counted():
+            start, run = await self._database.read_snapshot(read)
+            sent = start.at
+            # The tail only says when to look: results are read from their own rows.
+            wake = Start(at=start.newest, newest=start.newest, ended=start.ended)
+            wanted = EventFilter(run_id=run.run_id, event_types=_RESULT_EVENTS)
+            async with aclosing(self._tails.follow(owner_id, wake, wanted)) as batches:
                 while found := await self._results(run, video_id, sent):
                     for update in found:
                         sent = update.sequence
                         yield update
-            yield ResultUpdate(sequence=sent, end=await self._end(owner_id, run.run_id))
+                async for batch in batches:
+                    while found := await self._results(run, video_id, sent):
+                        for update in found:
+                            sent = update.sequence
+                            yield update
+                    if batch.end is not None:
+                        _, ended = await self._begin(owner_id, run.run_id, None)
+                        yield ResultUpdate(sequence=sent, end=_end(batch.end, ended.status))
+                    elif not batch.told:
+                        yield ResultUpdate(sequence=sent, heartbeat=heartbeat())
 
     async def _results(
         self, run: Run, video_id: str | None, after: int
@@ -119,10 +166,29 @@ class Watches:
 
         return await self._database.read(read)
 
-    async def _fetch(self, owner_id: str, run_id: str) -> Run:
-        return await self._database.read(lambda c: runs.fetch(c, owner_id, run_id))
 
-    async def _end(self, owner_id: str, run_id: str) -> prompt_run_pb2.WatchEnd:
-        run = await self._fetch(owner_id, run_id)
-        reason = _REASON.draining if self._tails.draining else _REASON.run_ended
-        return prompt_run_pb2.WatchEnd(status=RUN_STATUS.number(run.status), reason=reason)
+def _coalesced(told: tuple[Told, ...]) -> Iterator[Told]:
+    """Leave out what the newest standing says as well; transitions stay."""
+    standings = [one for one in told if one.run is not None]
+    for one in told:
+        if not one.only_counts and (one.run is None or one is standings[-1]):
+            yield one
+
+
+def split(updates: Sequence[Message], most: int) -> Iterator[Sequence[Message]]:
+    """Split what is sent at once into as much as one message may hold; 0: one."""
+    most = max(1, most)
+    return (updates[first : first + most] for first in range(0, len(updates), most))
+
+
+def _several(part: Sequence[Update]) -> Update:
+    updates = prompt_run_pb2.PromptRunUpdates(updates=part)
+    return Update(sequence=part[-1].sequence, several=updates)
+
+
+def _over(status: "enums_pb2.RunStatus.Value.ValueType") -> bool:
+    return RUN_STATUS.member(status, "status").terminal
+
+
+def _end(end: End, status: "enums_pb2.RunStatus.Value.ValueType") -> WatchEnd:
+    return WatchEnd(status=status, reason=_REASONS[end])

@@ -34,6 +34,15 @@ class EventFilter:
     video_ids: tuple[str, ...] = ()
     event_types: tuple[EventType, ...] = ()
 
+    def passes(self, event: Event) -> bool:
+        """Tell of one event what `after` asks of rows."""
+        return (
+            (not self.run_id or event.run_id == self.run_id)
+            and (not self.index_id or event.index_id == self.index_id)
+            and (not self.video_ids or event.video_id in self.video_ids)
+            and (not self.event_types or event.event_type in self.event_types)
+        )
+
 
 def append(
     tx: Transaction,

@@ -1,60 +1,27 @@
-"""Wakes those who wait for an owner's feed to move."""
+"""The news that feeds of owners have moved, from the writer to the one who reads them."""
 
 import asyncio
-from collections import defaultdict
 
 
 class News:
-    """Tells waiting readers, in this process, that new events were committed."""
+    """Keeps who has news, not what it is: however much happens, it holds no more than owners."""
 
     def __init__(self) -> None:
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._moved: set[str] = set()
+        self._some = asyncio.Event()
 
     def tell(self, owners: set[str]) -> None:
-        """Wake everybody who listens to one of these owners."""
-        for owner in owners:
-            for woken in self._waiting.get(owner, ()):
-                woken.set()
+        """Say that the feeds of these owners have moved; a commit does, on the loop."""
+        self._moved |= owners
+        self._some.set()
 
-    def tell_all(self) -> None:
-        """Wake everybody."""
-        self.tell(set(self._waiting))
-
-    def listen(self, owner: str) -> "Listener":
-        """Listen to an owner's feed; use it as a context manager."""
-        return Listener(self, owner)
-
-    def _add(self, owner: str, event: asyncio.Event) -> None:
-        self._waiting[owner].add(event)
-
-    def _remove(self, owner: str, event: asyncio.Event) -> None:
-        waiting = self._waiting[owner]
-        waiting.discard(event)
-        if not waiting:
-            del self._waiting[owner]
-
-
-class Listener:
-    """One reader of one owner's feed: holds a flag, never a queue."""
-
-    def __init__(self, news: News, owner: str) -> None:
-        self._news = news
-        self._owner = owner
-        self._moved = asyncio.Event()
-
-    def __enter__(self) -> "Listener":
-        self._news._add(self._owner, self._moved)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._news._remove(self._owner, self._moved)
-
-    async def wait(self, seconds: float) -> bool:
-        """Wait until the feed moved since the last call; False after so many seconds."""
+    async def wait(self, seconds: float | None = None) -> set[str]:
+        """Answer whose feeds have moved since the last call; nobody's after so many seconds."""
         try:
             async with asyncio.timeout(seconds):
-                await self._moved.wait()
+                await self._some.wait()
         except TimeoutError:
-            return False
-        self._moved.clear()
-        return True
+            return set()
+        self._some.clear()
+        moved, self._moved = self._moved, set()
+        return moved

@@ -116,6 +116,28 @@ def test_a_watch_that_is_cut_goes_on_after_the_last_sequence(
     assert len(caller.pauses) == 2
 
 
+def test_updates_that_come_at_once_are_told_one_by_one(server: Scripted, caller: Caller) -> None:
+    at_once = pb.PromptRunUpdate(
+        sequence=2, several=pb.PromptRunUpdates(updates=[event(1), snapshot(1), event(2)])
+    )
+    server.on("WatchPromptRun", streaming(snapshot(0), at_once, end(2)))
+    words = ["snapshot", "event 1", "snapshot", "event 2", "end run_ended"]
+    assert shown(caller.collect(watch)) == words
+    assert server.seen[0].request.updates_at_once > 1
+
+
+def test_a_watch_left_amid_updates_that_came_at_once_goes_on_after_the_last_one_told() -> None:
+    following = Following(run_updates(pb.WatchPromptRunRequest()), None)
+    at_once = pb.PromptRunUpdate(
+        sequence=3, several=pb.PromptRunUpdates(updates=[event(1), event(2), event(3)])
+    )
+    told = following.values(at_once)
+    next(told)
+    assert following.sequence == 1
+    next(told)
+    assert following.sequence == 2
+
+
 @pytest.mark.parametrize("cause", ["no word", "too_slow", "draining", "reset", "cancelled"])
 def test_whatever_cuts_a_stream_short_the_watch_comes_back(
     server: Scripted, caller: Caller, cause: str
