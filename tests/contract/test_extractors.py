@@ -3,22 +3,44 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from promptreel_server.errors import Unavailable
 from promptreel_server.extractors.extractor import Extractor
-from promptreel_server.extractors.models import Extractors
+from promptreel_server.extractors.models import ExtractorOptions, Extractors
+from promptreel_server.extractors.provider_options import GeminiOptions, OpenAiOptions
 from promptreel_server.extractors.schema import compiled
 from promptreel_server.model.llm_call import LlmCallStatus, Purpose
+from tests.stand_ins import gemini as gemini_stand_in
+from tests.stand_ins import openai_compatible as openai_stand_in
+from tests.stand_ins.gemini import gemini_served
+from tests.stand_ins.openai_compatible import openai_served
 from tests.unit.extractors.requests import SCHEMA, extraction_request, synthesis_request
 
 LOCAL = pytest.param("local", marks=[pytest.mark.models, pytest.mark.timeout(400)])
 
 
-@pytest.fixture(params=["canned", LOCAL])
-async def extractor(request: pytest.FixtureRequest) -> AsyncIterator[Extractor]:
-    extractors = Extractors()
+@pytest.fixture
+async def options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ExtractorOptions]:
+    """Stand-ins for the providers, and a file where the requests say that one is."""
+    monkeypatch.chdir(tmp_path)
+    extraction_request().path.write_bytes(b"a clip")
+    async with gemini_served() as gemini, openai_served(SCHEMA) as endpoint:
+        yield ExtractorOptions(
+            gemini=GeminiOptions(api_key=gemini_stand_in.KEY, base_url=gemini.url),
+            openai=OpenAiOptions(api_key=openai_stand_in.KEY, base_url=endpoint.url),
+        )
+
+
+@pytest.fixture(params=["canned", LOCAL, "gemini-2.5-flash", "openai:any"])
+async def extractor(
+    request: pytest.FixtureRequest, options: ExtractorOptions
+) -> AsyncIterator[Extractor]:
+    extractors = Extractors(options)
     try:
         made = extractors.extractor(request.param)
     except Unavailable as error:
