@@ -12,10 +12,11 @@ CONTEXT_TOKENS = 8192
 _NO_LOOPS = {
     "dry_multiplier": 0.8,
     "dry_base": 1.75,
-    "dry_allowed_length": 8,
+    "dry_allowed_length": 6,
     "dry_penalty_last_n": 512,
+    "dry_sequence_breakers": ["\n"],
 }
-"""What repeats over eight tokens becomes ever less likely: small models get caught in loops."""
+"""What repeats over six tokens becomes ever less likely: small models get caught in loops."""
 
 
 class HeldLlama:

@@ -232,6 +232,37 @@ async def test_sound_comes_as_the_stretch_that_is_asked_about(
     assert 'Transcript of the segment: "Good evening."' in words["text"]
 
 
+async def test_an_image_comes_as_a_jpeg(gemini: StandInGemini, extractor: GeminiExtractor) -> None:
+    picture = footage.still()
+    facts = replace(
+        FACTS,
+        media_type=MediaType.IMAGE,
+        container="png_pipe",
+        duration=Fraction(0),
+        video_stream=0,
+    )
+    request = of(picture.path, facts=facts, start=0.0, end=0.0)
+    assert (await extractor.extract(request)).failure is None
+    media, words = gemini.parts()
+    assert media["inlineData"]["mimeType"] == "image/jpeg"
+    assert words["text"].startswith('An image called "A clip". It is attached.')
+
+
+async def test_only_what_will_be_uploaded_is_prepared(
+    gemini: StandInGemini, extractor: GeminiExtractor, large: Path
+) -> None:
+    small = large.with_name("small")
+    small.write_bytes(b"\5")
+    for path in (small, large):
+        preparing = extractor.prepare(of(path))
+        assert preparing is not None
+        await preparing
+    assert gemini.uploads == 1
+    assert extractor.prepare(of(large, 1)) is None
+    assert (await extractor.extract(of(large, 1))).failure is None
+    assert gemini.uploads == 1
+
+
 async def test_a_video_in_a_container_of_its_own_is_shown_by_frames(
     gemini: StandInGemini, extractor: GeminiExtractor
 ) -> None:
