@@ -25,7 +25,7 @@ def by_content(signals: Signals, whole: Span, limits: Limits) -> tuple[Span, ...
         return whole_shots(shots, limits, signals.pauses or ())
     heard = heard_places(signals, whole, limits.spoken_shortest)
     places = seen_places(signals, whole, heard) if shots else heard
-    if not places:
+    if not places and not signals.speech:
         return windows(whole, limits.target)
     lengths = Lengths(
         shortest=limits.spoken_shortest,

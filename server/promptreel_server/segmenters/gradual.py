@@ -17,9 +17,13 @@ RATE = 12.5
 LENGTHS = (3, 4, 5, 7, 9, 11, 13, 16, 19, 23, 27, 31)
 """Lengths of a transition that are tried, in glances: 0.24 to 2.5 seconds."""
 LONGEST_SECONDS = 3.2
+SURELY_AN_EDIT = 0.04
+"""Where the ends leave less unexplained, no motion does so well, however soft the pictures are."""
+STILL = 0.1
+"""Change that is always taken to be there, as a part of a whole picture: it is noise."""
 BETWEEN = 6
 """How many of the glances between the ends are checked."""
-LEAST_SCORE = 0.42
+LEAST_SCORE = 0.35
 """How much further apart the ends must be than the footage drifts in the same time, after what
 they don't explain is taken off."""
 LENGTH_COST = 0.01
@@ -55,19 +59,22 @@ def gradual_changes(footage: Footage) -> list[Transition]:
     for score, first, last in sorted(candidates, reverse=True):
         if all(last <= other[1] or first >= other[2] for other in taken):
             taken.append((score, first, last))
-    ends = np.append(first_frames[1:], len(footage))
+    edges = np.append(first_frames, len(footage))
     return [
-        Transition(
-            index=_turning_point(
-                footage, glances[first], glances[last], int(first_frames[first]), int(ends[last])
-            ),
-            start=int(first_frames[first]),
-            end=int(ends[last]),
-            score=score,
-        )
+        _transition(footage, glances[first : last + 1], edges[first:], score)
         for score, first, last in sorted(taken, key=lambda one: one[1])
-        if not is_camera_motion(glances[first : last + 1])
+        if _unexplained(glances[first : last + 1]) < SURELY_AN_EDIT
+        or not is_camera_motion(glances[first : last + 1])
     ]
+
+
+def _transition(
+    footage: Footage, glances: Vectors, edges: NDArray[np.int64], score: float
+) -> Transition:
+    """The transition from the first of some glances to the last; `edges` are their frames."""
+    start, end = int(edges[0]), int(edges[len(glances)])
+    index = _turning_point(footage, glances[0], glances[-1], start, end)
+    return Transition(index=index, start=start, end=end, score=score)
 
 
 def _glances(footage: Footage) -> tuple[Vectors, NDArray[np.int64]]:
@@ -117,23 +124,25 @@ def _peaks(numbers: Vectors, least: float) -> NDArray[np.int64]:
 
 
 def _unexplained(glances: Vectors) -> float:
-    """The part (0..1) of what lies between two ends that the ends don't explain.
+    """The part (0..1) of what changes between two ends that the ends don't explain.
 
     A dissolve is a weighted sum of its ends (also where one fades out before the other fades in);
-    in a wipe each pixel is that of one end or between the two. Whichever fits better counts.
+    in a wipe each pixel is that of one end or between the two. Whichever fits better counts,
+    relative to how far the glances are from the end that is nearer.
     """
     before, after = glances[0], glances[-1]
     last = len(glances) - 1
     between = glances[1:-1]
     if len(between) > BETWEEN:
         between = glances[[1 + index * (last - 2) // (BETWEEN - 1) for index in range(BETWEEN)]]
-    energy = np.einsum("ij,ij->i", between, between) + NOISE
-    shares = between @ glances[[0, -1]].T
+    ends = glances[[0, -1]]
+    energy = np.einsum("ij,ij->i", between, between)
+    shares = between @ ends.T
+    lengths = np.einsum("ij,ij->i", ends, ends)
+    away = (energy[:, None] + lengths - 2 * shares).min(axis=1).sum() + STILL * lengths.mean()
     fitted = np.einsum("ij,jk,ik->i", shares, _inverse(before, after), shares)
-    low, high = np.minimum(before, after), np.maximum(before, after)
-    outside = between - np.clip(between, low, high)
-    wiped = np.einsum("ij,ij->i", outside, outside)
-    return float(min((1 - fitted / energy).mean(), (wiped / energy).mean()))
+    outside = between - np.clip(between, np.minimum(before, after), np.maximum(before, after))
+    return float(min((energy - fitted).sum(), np.einsum("ij,ij->", outside, outside)) / away)
 
 
 def _inverse(one: Vectors, other: Vectors) -> Vectors:

@@ -9,7 +9,7 @@ from promptreel_server.segmenters.footage import HEIGHT, LUMA_PIXELS, NOISE, WID
 
 BLOCK_WIDTH, BLOCK_HEIGHT = 8, 9
 """Pixels of the blocks that are followed each by itself, so that zooms and rolls are, too."""
-REACH_X, REACH_Y = 5, 4
+REACH_X, REACH_Y = 8, 4
 """How far a block is looked for, in pixels, from one glance to the next."""
 FOLLOWED = 0.75
 """The part of the blocks that must be found again; the others may leave the picture."""

@@ -78,7 +78,7 @@ class Listener:
         self._voice = Voice()
         self._rest = np.zeros(0, np.float32)
         self._spectra = np.zeros((0, WINDOW // 2 + 1), np.float32)
-        self._parts: list[tuple[NDArray[np.float16], ...]] = []
+        self._numbers = (bytearray(), bytearray(), bytearray())
 
     def _take(self, samples: Samples) -> None:
         self._heard_any = True
@@ -93,8 +93,9 @@ class Listener:
         windows = samples.reshape(-1, WINDOW)
         power = np.einsum("ij,ij->i", windows, windows) / WINDOW
         level = np.maximum(10 * np.log10(power + 10 ** (FLOOR / 10)), FLOOR)
-        part = (self._voice.probabilities(samples), level, self._tones(windows))
-        self._parts.append(tuple(numbers.astype(np.float16) for numbers in part))
+        heard = (self._voice.probabilities(samples), level, self._tones(windows))
+        for kept, numbers in zip(self._numbers, heard, strict=True):
+            kept += numbers.astype(np.float16).tobytes()
 
     def _tones(self, windows: Samples) -> Samples:
         """How far bands stand out, in the mean over the half second that ends with each window."""
@@ -116,7 +117,7 @@ class Listener:
         if len(self._rest):
             self._hear(np.pad(self._rest, (0, WINDOW - len(self._rest))))
             self._rest = self._rest[:0]
-        if self._parts:
-            voice, level, tone = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        if self._numbers[0]:
+            voice, level, tone = (np.frombuffer(kept, np.float16) for kept in self._numbers)
             self._stretches.append(Heard(start=self._start, voice=voice, level=level, tone=tone))
-        self._parts = []
+        self._numbers = (bytearray(), bytearray(), bytearray())

@@ -23,6 +23,8 @@ SHORTEST_WINDOWS = 12
 
 SHORTEST_MUSIC = 32
 """A second of tones is music."""
+BLOCK_WINDOWS = 1 << 15
+"""So many windows, 17 minutes, are named at once: memory must not grow with the medium."""
 UNSPOKEN = (Kind.SILENCE, Kind.NOISE, Kind.MUSIC)
 """What is heard while nobody talks; windows are labelled by the place in this list."""
 
@@ -45,11 +47,13 @@ def sounds(stretches: Sequence[Heard]) -> Sounds:
     others: dict[Kind, list[Span]] = {kind: [] for kind in UNSPOKEN}
     for heard in stretches:
         spoken = talk(heard)
+        silent = _silence_level(heard)
         speech += [_span(heard, *windows) for windows in spoken.sentences]
         pauses += [_span(heard, *windows) for windows in spoken.pauses]
         for start, end in _between(spoken.sentences, len(heard.voice)):
-            for kind, a, b in _kinds(heard, start, end):
-                others[kind].append(_span(heard, a, b))
+            for first in range(start, end, BLOCK_WINDOWS):
+                for kind, a, b in _kinds(heard, first, min(end, first + BLOCK_WINDOWS), silent):
+                    _append(others[kind], _span(heard, a, b))
     return Sounds(
         speech=tuple(speech),
         music=tuple(others[Kind.MUSIC]),
@@ -69,13 +73,23 @@ def _between(windows: Sequence[tuple[int, int]], count: int) -> list[tuple[int, 
     return [(start, end) for start, end in pairs if start < end]
 
 
-def _kinds(heard: Heard, start: int, end: int) -> list[tuple[Kind, int, int]]:
+def _append(spans: list[Span], span: Span) -> None:
+    """Add a span, as one with the span before where that goes on."""
+    if spans and spans[-1].end == span.start:
+        span = Span(start=spans.pop().start, end=span.end)
+    spans.append(span)
+
+
+def _silence_level(heard: Heard) -> float:
+    """The level, in decibels below full scale, under which this sound is silent."""
+    loud = float(np.percentile(heard.level.astype(np.float32), LOUD_PERCENTILE))
+    return min(max(loud - SILENCE_BELOW_LOUD, SILENCE_LIMITS[0]), SILENCE_LIMITS[1])
+
+
+def _kinds(heard: Heard, start: int, end: int, silent: float) -> list[tuple[Kind, int, int]]:
     """Name what is heard from window to window, in stretches of no less than SHORTEST_WINDOWS."""
-    level = heard.level.astype(np.float64)
-    loud = float(np.percentile(level, LOUD_PERCENTILE))
-    threshold = float(np.clip(loud - SILENCE_BELOW_LOUD, *SILENCE_LIMITS))
     labels = np.where(
-        level[start:end] < threshold,
+        heard.level[start:end] < silent,
         UNSPOKEN.index(Kind.SILENCE),
         np.where(
             _tone(heard, start, end) > TONAL,
@@ -95,14 +109,14 @@ def _named(label: int, windows: int) -> Kind:
     return Kind.NOISE if kind is Kind.MUSIC and windows < SHORTEST_MUSIC else kind
 
 
-def _tone(heard: Heard, start: int, end: int) -> NDArray[np.float64]:
+def _tone(heard: Heard, start: int, end: int) -> NDArray[np.float16]:
     """How tonal each window is: the mean that begins with it, so that no speech before counts.
 
     The last windows have nothing after them but what comes next; they keep the last value.
     """
-    last = max(start, end - 1)
-    ahead = np.minimum(np.arange(start, end) + TONE_WINDOWS - 1, last)
-    return heard.tone[ahead].astype(np.float64)
+    ahead = heard.tone[start + TONE_WINDOWS - 1 : end]
+    last = heard.tone[max(start, end - 1)]
+    return np.concatenate([ahead, np.full(end - start - len(ahead), last, np.float16)])
 
 
 def _smoothed(labels: NDArray[np.int64]) -> list[tuple[int, int]]:

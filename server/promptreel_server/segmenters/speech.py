@@ -16,6 +16,8 @@ SURE_PAUSE = 1.5
 """After that long a silence something new begins, however slowly somebody talks."""
 SHORTEST_PHRASE = 1.5
 """Seconds of talk between two pauses; less is a word set apart for effect, not a sentence."""
+MOST_AROUND = 40
+"""Pauses that are looked at on each side of one."""
 RHYTHM_SECONDS = 6.0
 """How far around a pause others tell how its speaker pauses …"""
 RHYTHM_RANK = 2
@@ -27,6 +29,8 @@ BLIP_DROP = 10.0
 instrument that sounds like a voice."""
 ONSET_WINDOWS = 14
 """How far before it is sure of talk the network may have missed it: 0.45 s …"""
+BEYOND = 2 * ONSET_WINDOWS
+"""How far the quiet before or after is listened to."""
 ONSET_RISE = 15.0
 """… where the sound rises by so many decibels above what came before."""
 QUIET_LEVEL = -70.0
@@ -63,34 +67,34 @@ def talk(heard: Heard) -> Talk:
 
 def _runs(voice: NDArray[np.float16]) -> list[tuple[int, int]]:
     """Stretches of windows in which talk goes on, each with a window in which it surely is."""
-    inside = np.concatenate([[False], voice >= GOES_ON, [False]])
-    edges = np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2)
-    sure = np.concatenate([[0], np.cumsum(voice >= BEGINS)])
-    return [(int(a), int(b)) for a, b in edges if sure[b] > sure[a]]
+    inside = np.zeros(len(voice) + 2, np.int8)
+    inside[1:-1] = voice >= GOES_ON
+    edges = np.flatnonzero(np.diff(inside)).reshape(-1, 2)
+    return [(int(a), int(b)) for a, b in edges if voice[a:b].max() >= BEGINS]
 
 
 def _words(heard: Heard) -> list[tuple[int, int]]:
     """The runs of talk, each from its onset on, without those that are no talk."""
     sure = _runs(heard.voice)
-    level = heard.level.astype(np.float64)
+    level = heard.level
     words = []
     for index, (start, end) in enumerate(sure):
         after = sure[index - 1][1] if index else 0
         before = sure[index + 1][0] if index + 1 < len(sure) else len(level)
-        onset = start - _missed(level[after:start][::-1], at_edge=after == 0)
-        fading = end + _missed(level[end:before], at_edge=before == len(level))
+        onset = start - _missed(level[max(after, start - BEYOND) : start][::-1], at_edge=after == 0)
+        fading = end + _missed(level[end : min(before, end + BEYOND)], at_edge=before == len(level))
         if not _is_blip(heard, (start, end), (after, onset), (fading, before)):
             words.append((onset, fading))
     return words
 
 
-def _missed(beyond: NDArray[np.float64], *, at_edge: bool) -> int:
+def _missed(beyond: NDArray[np.float16], *, at_edge: bool) -> int:
     """How many windows beyond the end of a run still belong to it: those louder than the quiet.
 
     The network needs time to be sure, and lets go before an echo does. `beyond` are the levels
     up to the next run, or to the edge of the medium, beyond which there is nothing.
     """
-    quiet = beyond[ONSET_WINDOWS : 2 * ONSET_WINDOWS]
+    quiet = beyond[ONSET_WINDOWS:].astype(np.float64)
     if not len(quiet) and not at_edge:
         return 0
     floor = float(np.median(quiet)) if len(quiet) else QUIET_LEVEL
@@ -122,19 +126,18 @@ def _ends_sentence(pauses: list[tuple[int, int]], index: int, runs: list[tuple[i
     length = _seconds(start, end)
     if length < SHORTEST_PAUSE or length >= SURE_PAUSE:
         return length >= SURE_PAUSE
-    others = [
-        (a, b)
-        for a, b in pauses[max(0, index - 40) : index] + pauses[index + 1 : index + 41]
-        if _seconds(b, start) <= RHYTHM_SECONDS
+    earlier = pauses[max(0, index - MOST_AROUND) : index][::-1]
+    later = pauses[index + 1 : index + 1 + MOST_AROUND]
+    longer = sum(
+        length < _seconds(a, b) < SURE_PAUSE
+        and _seconds(b, start) <= RHYTHM_SECONDS
         and _seconds(end, a) <= RHYTHM_SECONDS
-        and _seconds(a, b) < SURE_PAUSE
-    ]
-    if sum(_seconds(a, b) > length for a, b in others) >= RHYTHM_RANK:
-        return False
-    before = max([runs[0][0], *(b for a, b in pauses[:index] if _seconds(a, b) >= SHORTEST_PAUSE)])
-    after = min(
-        [runs[-1][1], *(a for a, b in pauses[index + 1 :] if _seconds(a, b) >= SHORTEST_PAUSE)]
+        for a, b in earlier + later
     )
+    if longer >= RHYTHM_RANK:
+        return False
+    before = next((b for a, b in earlier if _seconds(a, b) >= SHORTEST_PAUSE), runs[0][0])
+    after = next((a for a, b in later if _seconds(a, b) >= SHORTEST_PAUSE), runs[-1][1])
     return min(_seconds(before, start), _seconds(end, after)) >= SHORTEST_PHRASE
 
 
