@@ -1,5 +1,6 @@
 """Runs through the engine over a stand-in Gemini: what faults come to, and what they cost."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -62,6 +63,12 @@ async def _calls(made: Rig, run: Run) -> list[LlmCall]:
         lambda c: llm_calls.page(c, run.run_id, CallFilter(), EVERYTHING)
     )
     return sorted((found.call for found in page.items), key=lambda call: call.llm_call_id)
+
+
+async def _uploaded(gemini: StandInGemini) -> None:
+    async with asyncio.timeout(20):
+        while not gemini.uploads:  # noqa: ASYNC110 - the stand-in rings no bell
+            await asyncio.sleep(0.02)
 
 
 async def _segment(made: Rig, run: Run, video_id: str) -> SegmentRun:
@@ -249,6 +256,32 @@ async def test_a_pause_that_gemini_asks_for_holds_up_the_whole_lane(
     assert longest > 1.0
     in_flight = [at for at in gemini.asked_at if at < gemini.asked_at[0] + 1.0]
     assert len(in_flight) <= 32, "the lane did not stop"
+
+
+async def test_an_upload_holds_up_nobody_elses_calls(
+    running: Rig, gemini: StandInGemini, database: Database
+) -> None:
+    lane = running.means.lanes.lane("canned")
+    gemini.looks_until_active = 3  # a second or two of processing
+    run = await running.execute(await running.prompt(), [await running.add(seconds=400)])
+    await _uploaded(gemini)
+    async with asyncio.timeout(0.5), lane.place("somebody else"):
+        assert gemini.asked == []
+    assert (await running.ended(run.run_id)).status is RunStatus.COMPLETED
+
+
+async def test_cancelling_a_run_ends_its_upload_at_once(
+    running: Rig, gemini: StandInGemini, database: Database
+) -> None:
+    gemini.looks_until_active = 1_000_000
+    run = await running.execute(await running.prompt(), [await running.add(seconds=40)])
+    await _uploaded(gemini)
+    fresh = await running.run(run.run_id)
+    await database.write(lambda tx: running.engine.request_stop(tx, fresh, "key_test"))
+    running.engine.stop(run.run_id)
+    ended = await running.ended(run.run_id)
+    assert ended.status is RunStatus.CANCELLED
+    assert gemini.asked == []
 
 
 async def test_a_refused_key_ends_a_run_after_a_few_calls(

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from promptreel_server.engine import reuse
 from promptreel_server.engine.attempts import as_data
@@ -163,6 +164,11 @@ class SegmentWork:
         )
 
     async def _ask(self, scene: Scene, request: ExtractionRequest) -> Extraction:
+        preparing = scene.extractor.prepare(request) if scene.lane.broken is None else None
+        if preparing is not None:  # not in the lane: an upload must hold up nobody else's calls
+            failure = await self._prepare(scene, request, preparing)
+            if failure is not None:
+                return Extraction(failure=failure)
         async with scene.lane.place(scene.run.owner_id):
             if scene.stop.is_set():
                 raise Stopped
@@ -177,6 +183,22 @@ class SegmentWork:
                 extraction = Extraction(failure=internal("extraction"))
             learn(scene.lane, extraction)
         return extraction
+
+    async def _prepare(
+        self, scene: Scene, request: ExtractionRequest, preparing: Coroutine[Any, Any, None]
+    ) -> OperationFailure | None:
+        try:
+            await unless_stopped(preparing, scene.stop)
+        except OperationFailure as failure:
+            if failure.failure_code is FailureCode.UNAUTHENTICATED:
+                learn(scene.lane, Extraction(failure=failure))
+            return failure
+        except Stopped:
+            raise
+        except Exception:  # one bad segment never spoils its neighbours
+            log.exception("preparing broke", extra={"segment_id": request.segment_id})
+            return internal("preparation")
+        return None
 
     async def _keep(
         self,

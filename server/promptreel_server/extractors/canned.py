@@ -119,6 +119,9 @@ class CannedExtractor:
             return error.message
         return None
 
+    def prepare(self, request: ExtractionRequest) -> None:
+        """Nothing is needed ahead of a call."""
+
     async def extract(self, request: ExtractionRequest) -> Extraction:
         """Answer the sample of the schema, its free strings telling title and times."""
         asked = _Asked(

@@ -1,9 +1,9 @@
 """The port to the models that extract fields and write syntheses."""
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from promptreel_server.errors import OperationFailure
 from promptreel_server.model.llm_call import LlmCall
@@ -91,6 +91,14 @@ class Extractor(Protocol):
 
     def refuse(self, json_schema: JsonObject) -> str | None:
         """Say why the model can't be asked for this schema, or None where it can."""
+        ...
+
+    def prepare(self, request: ExtractionRequest) -> Coroutine[Any, Any, None] | None:
+        """Answer what is to be awaited ahead of `extract`, None where nothing is.
+
+        It may take long (an upload), may be cancelled, and takes no place among the calls in
+        flight. Raises OperationFailure when awaited.
+        """
         ...
 
     async def extract(self, request: ExtractionRequest) -> Extraction:

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import re
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import httpx2
 from google import genai
@@ -69,6 +71,13 @@ class GeminiExtractor:
     def refuse(self, json_schema: JsonObject) -> str | None:
         """None: what Gemini does not hold its answers to is spelled out to it and checked here."""
 
+    def prepare(self, request: ExtractionRequest) -> Coroutine[Any, Any, None] | None:
+        """Upload the media item, where it is to be uploaded and is not yet."""
+        key = (request.run_id, request.video_id)
+        if self._opened is not None and self._opened.uploads.stands(key):
+            return None
+        return self._prepare(request)
+
     async def extract(self, request: ExtractionRequest) -> Extraction:
         """Ask about one segment."""
         key = (request.run_id, request.video_id)
@@ -111,6 +120,10 @@ class GeminiExtractor:
         await opened.client.aio.aclose()
         opened.client.close()
         await opened.http.aclose()
+
+    async def _prepare(self, request: ExtractionRequest) -> None:
+        opened = await self._open()
+        await opened.media.prepare(request)
 
     async def _open(self) -> _Open:
         """Open the client, in a thread: it reads certificates."""

@@ -67,13 +67,14 @@ class GeminiChat:
         options = self.line.options
         file = self.shown.upload.name if self.shown and self.shown.upload else None
         config = self._config(messages, schema, limit_factor, held=held)
+        contents = self._contents(messages)
         failures = gemini_failures(
             secret=options.api_key or "", seconds=options.call_seconds, file=file
         )
         with failures:
             async with asyncio.timeout(options.call_seconds):
                 response = await self.line.client.models.generate_content(
-                    model=self.line.model, contents=self._contents(messages), config=config
+                    model=self.line.model, contents=contents, config=config
                 )
         return completion(response)
 

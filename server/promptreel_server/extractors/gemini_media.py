@@ -1,5 +1,6 @@
 """What of a segment is put before Gemini: a stretch of the uploaded video, its sound, a picture."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,11 +10,10 @@ from google.genai import types
 
 from promptreel_server.errors import MediaUnavailable, MediaUnreadable
 from promptreel_server.extractors.extractor import ExtractionRequest
-from promptreel_server.extractors.frames import frames
+from promptreel_server.extractors.frames import AT_ONCE, Frames
 from promptreel_server.extractors.gemini_uploads import Upload, Uploads
 from promptreel_server.media.child import Limits, complete
 from promptreel_server.media.ffmpeg import Ffmpeg, opened
-from promptreel_server.media.pictures import Pictures
 from promptreel_server.model.media import MediaType
 
 INLINE_BYTES = 4 << 20
@@ -57,8 +57,17 @@ class GeminiMedia:
     def __init__(self, uploads: Uploads, ffmpeg: Ffmpeg, *, fps: float) -> None:
         self._uploads = uploads
         self._ffmpeg = ffmpeg
-        self._pictures = Pictures(ffmpeg=ffmpeg, longest_side=_PICTURE_SIDE)
+        self._frames = Frames(ffmpeg, longest_side=_PICTURE_SIDE)
+        self._cutting = asyncio.Semaphore(AT_ONCE)
         self._fps = fps
+
+    async def prepare(self, request: ExtractionRequest) -> None:
+        """Upload what `shown` would, so that it finds it there; raises OperationFailure."""
+        mime_type = _mime_type(request)
+        if mime_type is not None and not self._fits(request):
+            key = (request.run_id, request.video_id)
+            async with self._uploads.held(key, request.path, mime_type):
+                return
 
     @asynccontextmanager
     async def shown(self, request: ExtractionRequest) -> AsyncIterator[Shown]:
@@ -67,13 +76,13 @@ class GeminiMedia:
         Raises:
             OperationFailure: it can't be read, or not be uploaded.
         """
-        facts = request.facts
-        mime_type = _MIME_TYPES.get(facts.container.partition(",")[0])
-        if facts.media_type is MediaType.AUDIO:
-            sound = await _sound(self._ffmpeg, request)
+        mime_type = _mime_type(request)
+        if request.facts.media_type is MediaType.AUDIO:
+            async with self._cutting:
+                sound = await _sound(self._ffmpeg, request)
             part = types.Part.from_bytes(data=sound, mime_type="audio/flac")
             yield Shown(parts=(part,), words="Its sound is attached.")
-        elif facts.media_type is MediaType.IMAGE or mime_type is None:
+        elif mime_type is None:
             yield await self._pictured(request)
         elif self._fits(request):
             data = _read(request.path)
@@ -87,7 +96,7 @@ class GeminiMedia:
                 yield _clip(part, upload)
 
     async def _pictured(self, request: ExtractionRequest) -> Shown:
-        taken = await frames(self._pictures, request, _FRAMES)
+        taken = await self._frames.of(request, _FRAMES)
         if not taken:
             raise MediaUnreadable("No picture of the segment can be decoded.")
         parts = tuple(types.Part.from_bytes(data=f.jpeg, mime_type="image/jpeg") for f in taken)
@@ -117,6 +126,14 @@ class GeminiMedia:
             end_offset=f"{max(request.end - begins, 0.0):.3f}s",
             fps=min(max(self._fps, _LEAST_FRAMES / lasting), MOST_FPS),
         )
+
+
+def _mime_type(request: ExtractionRequest) -> str | None:
+    """What Gemini calls the video; None for what is no video, or none that it reads."""
+    facts = request.facts
+    if facts.media_type is not MediaType.VIDEO:
+        return None
+    return _MIME_TYPES.get(facts.container.partition(",")[0])
 
 
 def _clip(part: types.Part, upload: Upload | None = None) -> Shown:

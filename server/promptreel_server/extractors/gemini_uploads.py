@@ -92,6 +92,11 @@ class Uploads:
         """Whether there is an upload, or one is being made."""
         return key in self._places
 
+    def stands(self, key: Key) -> bool:
+        """Whether there is an upload that can be asked about."""
+        place = self._places.get(key)
+        return place is not None and place.upload is not None and not self._expires(place.upload)
+
     @asynccontextmanager
     async def held(self, key: Key, path: Path, mime_type: str) -> AsyncIterator[Upload]:
         """Answer the upload of a media item, made where there is none, and keep it meanwhile.

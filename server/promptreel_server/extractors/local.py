@@ -133,6 +133,9 @@ class LocalExtractor:
             )
         return None
 
+    def prepare(self, request: ExtractionRequest) -> None:
+        """Nothing is needed ahead of a call."""
+
     async def extract(self, request: ExtractionRequest) -> Extraction:
         """Gather evidence of one segment and have the fields written from it."""
         try:

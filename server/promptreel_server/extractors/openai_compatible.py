@@ -7,13 +7,12 @@ import httpx2
 
 from promptreel_server.errors import OperationFailure, Unavailable, UnknownModel
 from promptreel_server.extractors.extractor import Extraction, ExtractionRequest, SynthesisRequest
-from promptreel_server.extractors.frames import Frame, frames
+from promptreel_server.extractors.frames import Frame, Frames
 from promptreel_server.extractors.openai_compatible_chat import OpenAiChat, OpenAiLine
 from promptreel_server.extractors.provider_options import OpenAiOptions
 from promptreel_server.extractors.remote import Interview
 from promptreel_server.extractors.schema import compiled
 from promptreel_server.media.ffmpeg import Ffmpeg
-from promptreel_server.media.pictures import Pictures
 from promptreel_server.model.media import MediaType
 from promptreel_server.model.prompt import JsonObject
 
@@ -40,7 +39,7 @@ class OpenAiExtractor:
         self._name = name
         self._url = _address(options)
         self.generation = f"{self._url} frames={options.frames}"
-        self._pictures = Pictures(ffmpeg=ffmpeg, longest_side=_FRAME_SIDE)
+        self._frames = Frames(ffmpeg, longest_side=_FRAME_SIDE)
         self._line: OpenAiLine | None = None
         self._opening = asyncio.Lock()
         self._interview = Interview(model=model, most=options.prompt_characters)
@@ -55,10 +54,13 @@ class OpenAiExtractor:
             )
         return None
 
+    def prepare(self, request: ExtractionRequest) -> None:
+        """Nothing is needed ahead of a call."""
+
     async def extract(self, request: ExtractionRequest) -> Extraction:
         """Ask about one segment, by a few of its frames and what is said in it."""
         try:
-            taken = await frames(self._pictures, request, self._options.frames)
+            taken = await self._frames.of(request, self._options.frames)
         except OperationFailure as failure:
             return Extraction(failure=failure)
         chat = OpenAiChat(line=await self._open(), frames=taken)
