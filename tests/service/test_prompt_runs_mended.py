@@ -23,6 +23,31 @@ LONG = (20, 20)
 """Shots of a clip of 40 s: more segments than calls are in flight at first."""
 
 
+def _syntheses(runner: Runner, run_id: str) -> int:
+    request = prompt_run_pb2.ListLlmCallsRequest(run_id=run_id)
+    calls = runner.caller.runs.ListLlmCalls(request, metadata=runner.caller.said()).data
+    return sum(call.purpose == enums_pb2.LlmCallPurpose.Value.video_synthesis for call in calls)
+
+
+def _synthesis_ended(runner: Runner, run_id: str, video_ids: list[str]) -> bool:
+    """Wait until the synthesis of each media item has ended."""
+    open_ones = (
+        enums_pb2.SynthesisStatus.Value.pending,
+        enums_pb2.SynthesisStatus.Value.processing,
+    )
+
+    def look() -> bool | None:
+        requests = [
+            prompt_run_pb2.GetVideoResultRequest(run_id=run_id, video_id=video_id)
+            for video_id in video_ids
+        ]
+        said = runner.caller.said()
+        made = [runner.caller.runs.GetVideoResult(one, metadata=said) for one in requests]
+        return None if any(one.status in open_ones for one in made) else True
+
+    return until(look)
+
+
 def _failed_ids(runner: Runner, run_id: str) -> list[str]:
     videos = runner.manifest(run_id).videos
     return [segment.segment_id for video in videos for segment in video.segments]
@@ -81,6 +106,7 @@ def test_retrying_all_that_failed_completes_the_run_and_redoes_the_synthesis(
     assert mended.status == Status.completed
     assert mended.field_extraction_succeeded
     assert mended.video_level_completed_items == 1
+    assert _syntheses(runner, run.run_id) == 2, "one at first, one for the three retries"
     results = runner.results(run.run_id, video_id)
     assert [result.field_extraction_succeeded for result in results] == [True] * SEGMENTS
     assert not any(result.HasField("field_extraction_error") for result in results)
@@ -228,6 +254,7 @@ def test_stopping_a_mended_run_ends_the_retries_that_wait(runner: Runner) -> Non
     assert answer.retry_count == 80
     assert Retrying.cancelled in statuses
     assert statuses <= {Retrying.cancelled, Retrying.completed}
+    assert _synthesis_ended(runner, run.run_id, ids)
     run = runner.ended(run.run_id)
     completed = sum(retry.status == Retrying.completed for retry in ended)
     assert run.completed_segments == completed

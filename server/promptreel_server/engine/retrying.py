@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from promptreel_server.engine.drive import Claim, Driver
 from promptreel_server.engine.keeping import kept
 from promptreel_server.engine.means import Means
+from promptreel_server.engine.resynthesis import Resynthesis
 from promptreel_server.engine.stops import Stopped
 from promptreel_server.errors import NotFound, PromptreelError, StoreUnavailable
 from promptreel_server.model.media import MediaItem
@@ -50,6 +51,7 @@ class Retrier:
     def __init__(self, means: Means, driver: Driver) -> None:
         self._means = means
         self._driver = driver
+        self._resynthesis = Resynthesis(means, driver)
 
     async def perform(self, retry_id: str) -> None:
         """Do what is left of a retry; nothing where it has ended.
@@ -59,6 +61,7 @@ class Retrier:
         """
         taken = await self._means.database.write(lambda tx: _take(tx, retry_id))
         if taken is None:
+            await self._resynthesis.left_by(retry_id)
             return
         try:
             await self._go(taken)
@@ -72,6 +75,8 @@ class Retrier:
         except Exception:
             log.exception("a retry broke", extra={"retry_id": retry_id})
             await self._give_up(taken, INTERNAL)
+        finally:
+            await self._release(taken)
 
     async def _go(self, taken: _Taken) -> None:
         if taken.found is None:
@@ -80,20 +85,26 @@ class Retrier:
             return
         # It comes after the run's end, so the run's stop is not its own: it goes by its own id.
         with self._means.stops.flag(taken.retry.retry_id, taken.item.video_id) as stop:
-            await self._attempt(taken, stop)
+            await self._attempt(taken, taken.found, stop)
 
-    async def _attempt(self, taken: _Taken, stop: asyncio.Event) -> None:
+    async def _attempt(self, taken: _Taken, found: SegmentRun, stop: asyncio.Event) -> None:
         claim = Claim(run=taken.run, held=taken.held, item=taken.item)
         scene = await self._driver.scene(claim, stop, operations=taken.retry.operations)
         if not taken.retry.outcome:
-            reopened = _reopened(taken.found, taken.retry)
+            reopened = _reopened(found, taken.retry)
             outcome = await self._driver.work.perform(
                 scene, reopened, retry_id=taken.retry.retry_id
             )
             database = self._means.database
             await kept(lambda: database.write(lambda tx: _replace(tx, taken, outcome)))
-        await self._driver.synthesizer.make(scene)
+        await self._resynthesis.make(scene, taken.retry)
         await self._means.database.write(lambda tx: _end_by_segment(tx, taken))
+
+    async def _release(self, taken: _Taken) -> None:
+        """Let go of what the model keeps, unless another retry will want it."""
+        run_id, video_id = taken.retry.run_id, taken.retry.video_id
+        if not await self._means.database.read(lambda c: retries.any_open(c, run_id, video_id)):
+            await self._driver.release(Claim(run=taken.run, held=taken.held, item=taken.item))
 
     async def _give_up(
         self, taken: _Taken, message: str, status: RetryStatus = RetryStatus.FAILED
@@ -101,6 +112,7 @@ class Retrier:
         await self._means.database.write(
             lambda tx: retries.end(tx, taken.retry, status, {}, error=message)
         )
+        await self._resynthesis.left_by(taken.retry.retry_id)
 
 
 def _take(tx: Transaction, retry_id: str) -> _Taken | None:

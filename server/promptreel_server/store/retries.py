@@ -53,12 +53,26 @@ def open_of(connection: Connection, run_id: str, segment_id: str) -> Retry | Non
     return None if row is None else _retry(row)
 
 
-def open_segments(connection: Connection, run_id: str) -> set[str]:
-    """Answer the segments of a run that a retry is under way for."""
-    statement = select(retries.c.segment_id).where(
-        retries.c.run_id == run_id, retries.c.status.in_(OPEN)
+def awaited(connection: Connection, retry: Retry) -> bool:
+    """Tell whether another retry of the same media item is still to come to something."""
+    others = (
+        retries.c.run_id == retry.run_id,
+        retries.c.video_id == retry.video_id,
+        retries.c.retry_id != retry.retry_id,
     )
-    return set(connection.execute(statement).scalars())
+    waiting = select(retries.c.retry_id).where(*others, retries.c.status == RetryStatus.PENDING)
+    if connection.execute(waiting.limit(1)).first() is not None:
+        return True
+    in_hand = select(retries.c.outcome).where(*others, retries.c.status == RetryStatus.PROCESSING)
+    return any(not outcome for outcome in connection.execute(in_hand).scalars())
+
+
+def any_open(connection: Connection, run_id: str, video_id: str) -> bool:
+    """Tell whether a retry of a media item of a run is under way or still to come."""
+    statement = select(retries.c.retry_id).where(
+        retries.c.run_id == run_id, retries.c.video_id == video_id, retries.c.status.in_(OPEN)
+    )
+    return connection.execute(statement.limit(1)).first() is not None
 
 
 def fetch(
