@@ -26,7 +26,7 @@ from promptreel_server.engine.means import Bounds, Means
 from promptreel_server.engine.previews import Previews
 from promptreel_server.engine.stops import Stops
 from promptreel_server.engine.uri_imports import UriImports
-from promptreel_server.errors import PortTaken
+from promptreel_server.errors import Invalid, PortTaken
 from promptreel_server.gateway import Gateway, find_envoy
 from promptreel_server.media import ffmpeg as programs
 from promptreel_server.media.blobs import FileBlobs
@@ -208,18 +208,25 @@ def _means(
             )
         ),
         stops=Stops(database),
-        limits=Limits(
-            shortest=Fraction(str(settings.shortest_segment)),
-            longest=Fraction(str(settings.longest_segment)),
-            spoken_shortest=Fraction(str(settings.shortest_spoken_segment)),
-            target=Fraction(str(settings.target_segment)),
-        ),
+        limits=_limits(settings),
         bounds=Bounds(
             segments_in_flight=settings.segments_in_flight,
             cuts_at_once=settings.cuts_at_once,
             frames_a_segment=settings.frames_per_segment,
         ),
     )
+
+
+def _limits(settings: Settings) -> Limits:
+    try:
+        return Limits(
+            shortest=Fraction(str(settings.shortest_segment)),
+            longest=Fraction(str(settings.longest_segment)),
+            spoken_shortest=Fraction(str(settings.shortest_spoken_segment)),
+            target=Fraction(str(settings.target_segment)),
+        )
+    except ValueError as error:
+        raise Invalid(f"The settings of segment lengths don't fit together: {error}.") from error
 
 
 def _first_start(tx: Transaction) -> tuple[str | None, bytes]:
