@@ -324,6 +324,7 @@ def write_log(level: str, stream: TextIO) -> None:
     logging.basicConfig(
         level=level, stream=stream, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for every call to a provider
 
 
 def data_folder_database(folder: Path) -> contextlib.AbstractAsyncContextManager[Database]:

@@ -1,47 +1,25 @@
 """The Gemini extractor: segments by offsets into media that is uploaded once."""
 
 import asyncio
-import logging
 import re
 from collections.abc import Coroutine
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
-
-import httpx2
-from google import genai
-from google.genai import types
+from typing import TYPE_CHECKING, Any
 
 from promptreel_server.errors import FailureCode, OperationFailure, Unavailable, UnknownModel
 from promptreel_server.extractors.extractor import Extraction, ExtractionRequest, SynthesisRequest
-from promptreel_server.extractors.gemini_chat import GeminiChat, GeminiLine
-from promptreel_server.extractors.gemini_failures import gemini_failures
-from promptreel_server.extractors.gemini_media import MOST_FPS, GeminiMedia
 from promptreel_server.extractors.gemini_schema import holds_whole
-from promptreel_server.extractors.gemini_uploads import Uploads
-from promptreel_server.extractors.provider_options import GeminiOptions
+from promptreel_server.extractors.provider_options import MOST_FPS, GeminiOptions
 from promptreel_server.extractors.remote import Interview
 from promptreel_server.media.ffmpeg import Ffmpeg
 from promptreel_server.model.prompt import JsonObject
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from promptreel_server.extractors.gemini_connection import GeminiConnection
 
 MOST_NOTES = 200_000
 """Characters of notes in one prompt: far within the context of every model."""
 RESOLUTIONS = ("default", "low", "medium", "high")
 _NAME = re.compile(r"gemini-[a-z0-9][a-z0-9.\-]{0,80}")
-_CLOSING_SECONDS = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Open:
-    """What holds connections, made when it is first needed."""
-
-    client: genai.Client
-    http: httpx2.AsyncClient
-    uploads: Uploads
-    media: GeminiMedia
-    line: GeminiLine
 
 
 class GeminiExtractor:
@@ -62,7 +40,7 @@ class GeminiExtractor:
         )
         self._options = options
         self._ffmpeg = ffmpeg
-        self._opened: _Open | None = None
+        self._opened: GeminiConnection | None = None
         self._opening = asyncio.Lock()
         self._interview = Interview(
             model=model, most=MOST_NOTES, spelled_out=lambda schema: not holds_whole(schema.schema)
@@ -84,8 +62,9 @@ class GeminiExtractor:
         try:
             opened = await self._open()
             async with opened.media.shown(request) as shown:
-                chat = GeminiChat(line=opened.line, shown=shown)
-                extraction = await self._interview.about_segment(chat, request, shown.words)
+                extraction = await self._interview.about_segment(
+                    opened.chat(shown), request, shown.words
+                )
                 failure = extraction.failure
                 if shown.upload is None:
                     return extraction
@@ -100,7 +79,7 @@ class GeminiExtractor:
     async def synthesize(self, request: SynthesisRequest) -> Extraction:
         """Ask about the whole, from what the segments yielded."""
         opened = await self._open()
-        return await self._interview.about_whole(GeminiChat(line=opened.line), request)
+        return await self._interview.about_whole(opened.chat(), request)
 
     async def release(self, run_id: str, video_id: str) -> None:
         """Delete the upload of a media item of a run."""
@@ -110,54 +89,25 @@ class GeminiExtractor:
     async def close(self) -> None:
         """Delete what is still uploaded and close the connections."""
         opened, self._opened = self._opened, None
-        if opened is None:
-            return
-        try:
-            async with asyncio.timeout(_CLOSING_SECONDS):
-                await opened.uploads.close()
-        except TimeoutError:
-            log.warning("uploads to Gemini are left to expire: deleting them took too long")
-        await opened.client.aio.aclose()
-        opened.client.close()
-        await opened.http.aclose()
+        if opened is not None:
+            await opened.close()
 
     async def _prepare(self, request: ExtractionRequest) -> None:
         opened = await self._open()
         await opened.media.prepare(request)
 
-    async def _open(self) -> _Open:
-        """Open the client, in a thread: it reads certificates."""
+    async def _open(self) -> "GeminiConnection":
+        """Open the connection once, in a thread."""
         async with self._opening:
             if self._opened is None:
                 self._opened = await asyncio.to_thread(self._connect)
             return self._opened
 
-    def _connect(self) -> _Open:
-        options = self._options
-        http = httpx2.AsyncClient(
-            timeout=options.call_seconds,
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
-        )
-        client = genai.Client(
-            vertexai=False,
-            api_key=options.api_key,
-            http_options=types.HttpOptions(
-                base_url=options.base_url,
-                timeout=round(options.call_seconds * 1000),
-                httpx_async_client=http,
-            ),
-        )
-        told_apart = partial(
-            gemini_failures, secret=options.api_key or "", seconds=options.call_seconds
-        )
-        uploads = Uploads(client.aio.files, told_apart)
-        return _Open(
-            client=client,
-            http=http,
-            uploads=uploads,
-            media=GeminiMedia(uploads, self._ffmpeg, fps=options.fps),
-            line=GeminiLine(client=client.aio, model=self.model, options=options),
-        )
+    def _connect(self) -> "GeminiConnection":
+        # imported here, in the thread: it takes half a second
+        from promptreel_server.extractors.gemini_connection import connect
+
+        return connect(self.model, self._options, self._ffmpeg)
 
 
 def _check(options: GeminiOptions) -> None:

@@ -12,13 +12,13 @@ from promptreel_server.errors import MediaUnavailable, MediaUnreadable
 from promptreel_server.extractors.extractor import ExtractionRequest
 from promptreel_server.extractors.frames import AT_ONCE, Frames
 from promptreel_server.extractors.gemini_uploads import Upload, Uploads
+from promptreel_server.extractors.provider_options import MOST_FPS
 from promptreel_server.media.child import Limits, complete
 from promptreel_server.media.ffmpeg import Ffmpeg, opened
 from promptreel_server.model.media import MediaType
 
 INLINE_BYTES = 4 << 20
 """A video whose segments together would send no more than this is not uploaded."""
-MOST_FPS = 24.0
 _LEAST_FRAMES = 2
 _FRAMES = 8
 """Frames of a segment of a video in a container that Gemini does not read."""

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+MOST_FPS = 24.0
+"""Frames of a second of video that Gemini looks at, at the most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GeminiOptions:
