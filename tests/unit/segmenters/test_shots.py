@@ -101,7 +101,7 @@ def test_bars_that_appear_are_no_boundary() -> None:
 
 def test_a_whip_pan_within_one_scene_is_no_boundary() -> None:
     chance = np.random.default_rng(5)
-    panorama = scene(7, 8 * FRAME, drift=4)
+    panorama = scene(7, 9 * FRAME, drift=2)
     still_before = np.repeat(panorama[:1], 50, axis=0) + chance.normal(0, 1, (50, 864))
     still_after = np.repeat(panorama[-1:], 50, axis=0) + chance.normal(0, 1, (50, 864))
     assert begins(still_before, panorama, still_after) == []
