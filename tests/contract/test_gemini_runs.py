@@ -1,14 +1,16 @@
 """Runs through the engine over a stand-in Gemini: what faults come to, and what they cost."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from promptreel_server.engine import retry_orders
 from promptreel_server.engine.attempts import AttemptPolicy
+from promptreel_server.engine.retry_orders import RetryOrder
 from promptreel_server.errors import FailureCode
 from promptreel_server.extractors.gemini import GeminiExtractor
 from promptreel_server.extractors.provider_options import GeminiOptions
@@ -21,7 +23,7 @@ from promptreel_server.store import llm_calls, run_segments
 from promptreel_server.store.database import Database
 from promptreel_server.store.llm_calls import CallFilter
 from tests import engines, footage
-from tests.engines import Rig, rig
+from tests.engines import OWNER, Rig, rig
 from tests.stand_ins import gemini as said
 from tests.stand_ins.gemini import KEY, StandInGemini, gemini_served
 
@@ -65,9 +67,10 @@ async def _calls(made: Rig, run: Run) -> list[LlmCall]:
     return sorted((found.call for found in page.items), key=lambda call: call.llm_call_id)
 
 
-async def _uploaded(gemini: StandInGemini) -> None:
-    async with asyncio.timeout(20):
-        while not gemini.uploads:  # noqa: ASYNC110 - the stand-in rings no bell
+async def _until(look: Callable[[], bool]) -> None:
+    """Wait for what the stand-in rings no bell for."""
+    async with asyncio.timeout(30):
+        while not look():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
@@ -88,8 +91,8 @@ async def test_the_bytes_of_a_medium_travel_once_in_a_run_of_200_segments(
     assert (ended.status, ended.completed_segments) == (RunStatus.COMPLETED, 200)
     assert len(gemini.asked) == len(await _calls(running, run)) == 200
     assert (gemini.uploaded_bytes, gemini.inline_bytes) == (LARGE, 0)
+    await _until(lambda: gemini.files == {})
     assert len(gemini.deleted) == 1
-    assert gemini.files == {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,7 +267,7 @@ async def test_an_upload_holds_up_nobody_elses_calls(
     lane = running.means.lanes.lane("canned")
     gemini.looks_until_active = 3  # a second or two of processing
     run = await running.execute(await running.prompt(), [await running.add(seconds=400)])
-    await _uploaded(gemini)
+    await _until(lambda: gemini.uploads > 0)
     async with asyncio.timeout(0.5), lane.place("somebody else"):
         assert gemini.asked == []
     assert (await running.ended(run.run_id)).status is RunStatus.COMPLETED
@@ -275,7 +278,7 @@ async def test_cancelling_a_run_ends_its_upload_at_once(
 ) -> None:
     gemini.looks_until_active = 1_000_000
     run = await running.execute(await running.prompt(), [await running.add(seconds=40)])
-    await _uploaded(gemini)
+    await _until(lambda: gemini.uploads > 0)
     fresh = await running.run(run.run_id)
     await database.write(lambda tx: running.engine.request_stop(tx, fresh, "key_test"))
     running.engine.stop(run.run_id)
@@ -306,6 +309,27 @@ async def test_the_same_run_again_asks_nothing_and_uploads_nothing(
         assert (await running.ended(run.run_id)).status is RunStatus.COMPLETED
     assert (len(gemini.asked), gemini.uploads) == (3, 1)
     assert {call.cached for call in await _calls(running, run)} == {True}
+
+
+async def test_retries_share_one_upload_and_the_last_of_them_deletes_it(
+    running: Rig, gemini: StandInGemini, database: Database
+) -> None:
+    gemini.always = said.blocked_prompt
+    video = await running.add(seconds=40)
+    run = await running.execute(await running.prompt(), [video])
+    await running.ended(run.run_id)
+    await _until(lambda: gemini.files == {})
+    assert gemini.uploads == 1
+    gemini.always = None
+    ended = await running.run(run.run_id)
+    order = RetryOrder(owner_id=OWNER, video_id="", segment_id="", force=True)
+    made, _ = await database.write(lambda tx: retry_orders.retry_failed(tx, ended, (), order))
+    await running.engine.retry(made)
+    await _until(lambda: len(gemini.asked) == 8 and gemini.files == {})
+    mended = await running.run(run.run_id)
+    assert (len(made), mended.status) == (4, RunStatus.COMPLETED)
+    assert gemini.uploads <= 3
+    assert len(gemini.deleted) == gemini.uploads
 
 
 async def test_a_synthesis_follows_the_segments(running: Rig, gemini: StandInGemini) -> None:
