@@ -16,6 +16,9 @@ READY = re.compile(r"REST on (?P<rest>\S+), gRPC on (?P<grpc>\S+)")
 KEY = re.compile(r"sk_[\w-]+")
 PATIENCE_SECONDS = 60.0
 
+MEDIA = "media-root"
+"""Folder in the data folder that `file://` URIs may name."""
+
 SCRIPTS = {
     "default": {},
     "slow": {"latency_seconds": 0.3},
@@ -93,7 +96,12 @@ def start(
     argv += ["--grpc-port", "0", "--rest-port", "0"]
     if not gateway:
         argv.append("--no-gateway")
-    own = {"PROMPTREEL_CANNED_SCRIPTS": str(scripts), "PROMPTREEL_DRAIN_SECONDS": "2"}
+    (data / MEDIA).mkdir(exist_ok=True)
+    own = {
+        "PROMPTREEL_CANNED_SCRIPTS": str(scripts),
+        "PROMPTREEL_DRAIN_SECONDS": "2",
+        "PROMPTREEL_MEDIA_ROOTS": str(data / MEDIA),
+    }
     with (data / "server.log").open("a") as log:
         return subprocess.Popen(
             argv,

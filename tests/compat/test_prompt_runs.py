@@ -3,7 +3,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from videovector import ValidationError
+from videovector import ExternalServiceError, ValidationError
 
 from tests import footage
 from tests.compat.conftest import CLIP_SECONDS, Stage
@@ -221,3 +221,22 @@ def test_playground_media_are_a_target_of_their_own(stage: Stage, stranger: Any)
     assert len(page) == 6
     assert all(result.source_index_id is None for result in page)
     assert [video.video_id for video in stranger.videos.list_playground()] == [video_id]
+
+
+@pytest.mark.models
+def test_every_operation_runs_on_a_clip_with_sound(stage: Stage) -> None:
+    video_id = stage.upload(footage.shots(3, 3).path)
+    target = {"type": "videos", "video_ids": [video_id]}
+    try:
+        run = stage.finished(target=target, enable_image_embedding=True)
+    except ExternalServiceError as missing:
+        pytest.skip(missing.message)
+
+    result = stage.client.prompt_runs.list_results(run.run_id, video_id=video_id)[0]
+    assert run.status == "completed"
+    assert run.transcription_succeeded is True
+    assert run.image_embedding_succeeded is True
+    assert result.transcription_succeeded is True
+    assert result.image_embedding_succeeded is True
+    assert result.thumbnail_available
+    stage.client.videos.delete(video_id)

@@ -377,6 +377,32 @@ def test_media_that_can_not_be_read_fail_before_any_operation_and_can_be_mended(
     assert runner.manifest(run.run_id).failed_segments == 0
 
 
+def test_what_a_retry_takes_up_in_a_stopped_run_goes_on_and_can_be_stopped_again(
+    runner: Runner,
+) -> None:
+    unread, going = runner.video(5, 4), runner.video(*LONG)  # no other test has these bytes
+    with _bytes_away(runner, unread):
+        run = runner.execute(
+            unread,
+            going,
+            processing_model="canned:slow",
+            video_segmentation_type="smart",
+            video_segment_duration=None,
+        )
+        until(lambda: _failed_ids(runner, run.run_id) or None)
+        runner.cancel(run.run_id)
+        stopped = runner.ended(run.run_id)
+    segment_id = runner.manifest(run.run_id, video_id=unread).videos[0].segments[0].segment_id
+
+    retry = runner.retry_ended(runner.retry(run.run_id, unread, segment_id, force=True))
+    mended = runner.ended(run.run_id)
+
+    assert retry.status == Retrying.completed, retry.error
+    assert mended.failed_videos == 0
+    assert mended.completed_videos == stopped.completed_videos + 1
+    assert mended.stop_state == stopped.stop_state
+
+
 @contextmanager
 def _bytes_away(runner: Runner, video_id: str) -> Iterator[None]:
     """Hide the bytes of a media item for the length of the block."""
