@@ -18,7 +18,7 @@ from promptreel_server.engine.means import Bounds, Lazy, Means
 from promptreel_server.engine.stops import Stops
 from promptreel_server.errors import Unavailable
 from promptreel_server.extractors.canned import CannedExtractor, CannedScript
-from promptreel_server.extractors.extractor import Extractor
+from promptreel_server.extractors.extractor import Extraction, ExtractionRequest, Extractor
 from promptreel_server.media.stills import Still
 from promptreel_server.media.thumbnails import Thumbnails
 from promptreel_server.model.ids import PROMPT, new_id
@@ -29,9 +29,11 @@ from promptreel_server.model.segment import SegmentationMode
 from promptreel_server.model.target import Target, TargetType
 from promptreel_server.store import media, prompts, runs
 from promptreel_server.store.database import Database
+from tests.eventually import eventually
 from tests.media_items import FACTS, media_item
 
 OWNER = "owner"
+QUICK = AttemptPolicy(shortest_pause=0.01, longest_pause=0.05)
 SCHEMA = {
     "type": "object",
     "properties": {"summary": {"type": "string"}, "people": {"type": "integer"}},
@@ -57,22 +59,38 @@ class Somewhere:
 
 @dataclass
 class Canned:
-    """A factory whose every model is one canned extractor; its script can be changed."""
+    """A factory whose every model is one canned extractor; its script can be changed.
+
+    `asked` counts the extractions that were asked for.
+    """
 
     script: CannedScript = field(default_factory=CannedScript)
     made: dict[str, Extractor] = field(default_factory=dict)
+    asked: int = 0
 
     def known_models(self) -> tuple[str, ...]:
         return ("canned",)
 
     def extractor(self, processing_model: str) -> Extractor:
         if processing_model not in self.made:
-            self.made[processing_model] = CannedExtractor(self.script, model=processing_model)
+            self.made[processing_model] = _Counted(self, processing_model)
         return self.made[processing_model]
 
     def change(self, script: CannedScript) -> None:
         self.script = script
         self.made.clear()
+
+
+class _Counted(CannedExtractor):
+    """A canned extractor that tells its factory of every extraction."""
+
+    def __init__(self, canned: Canned, model: str) -> None:
+        super().__init__(canned.script, model=model)
+        self._canned = canned
+
+    async def extract(self, request: ExtractionRequest) -> Extraction:
+        self._canned.asked += 1
+        return await super().extract(request)
 
 
 @dataclass
@@ -113,7 +131,14 @@ class Rig:
         self, prompt: Prompt, items: Sequence[MediaItem], *, seconds: int = 10
     ) -> Run:
         """Order a run of `fixed` segments over these media items and set it going."""
-        order = Order(
+        order = self.order(prompt, items, seconds=seconds)
+        run = await self.database.write(lambda tx: self.engine.accept(tx, order))
+        await self.engine.begin(run.run_id)
+        return run
+
+    def order(self, prompt: Prompt, items: Sequence[MediaItem], *, seconds: int = 10) -> Order:
+        """What asks for a run of `fixed` segments over these media items."""
+        return Order(
             owner_id=OWNER,
             ordered_by="key_test",
             prompt_id=prompt.prompt_id,
@@ -126,20 +151,18 @@ class Rig:
                 enable_image_embedding=False,
             ),
         )
-        run = await self.database.write(lambda tx: self.engine.accept(tx, order))
-        await self.engine.begin(run.run_id)
-        return run
 
     async def run(self, run_id: str) -> Run:
         return await self.database.read(lambda c: runs.fetch(c, OWNER, run_id))
 
     async def ended(self, run_id: str) -> Run:
         """Wait until a run has ended."""
-        with self.database.news.listen(OWNER) as listener:
-            async with asyncio.timeout(30):
-                while not (run := await self.run(run_id)).status.terminal:
-                    await listener.wait(1.0)
-        return run
+
+        async def look() -> Run | None:
+            run = await self.run(run_id)
+            return run if run.status.terminal else None
+
+        return await eventually(look)
 
 
 def _none() -> NoReturn:
@@ -147,7 +170,13 @@ def _none() -> NoReturn:
 
 
 @asynccontextmanager
-async def rig(database: Database, script: CannedScript | None = None) -> AsyncIterator[Rig]:
+async def rig(
+    database: Database,
+    script: CannedScript | None = None,
+    *,
+    stalled_after: float = 600.0,
+    policy: AttemptPolicy = QUICK,
+) -> AsyncIterator[Rig]:
     """Run an engine over a database for the length of the block."""
     canned = Canned(script or CannedScript())
     means = Means(
@@ -160,10 +189,10 @@ async def rig(database: Database, script: CannedScript | None = None) -> AsyncIt
         embedder=Lazy(_none),
         lanes=Lanes(LaneLimits()),
         stops=Stops(database),
-        policy=AttemptPolicy(shortest_pause=0.01, longest_pause=0.05),
+        policy=policy,
         bounds=Bounds(),
     )
-    engine = Engine(means, LocalDispatcher())
+    engine = Engine(means, LocalDispatcher(), stalled_after=stalled_after)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(engine.run())
         try:

@@ -59,7 +59,7 @@ class Database:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be written now, as far as the last commit shows; else None."""
+        """Why something could not be written lately; None where all could."""
         return self._writer.trouble
 
     async def read(self, reading: Callable[[Connection], Result]) -> Result:

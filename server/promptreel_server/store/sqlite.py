@@ -2,8 +2,9 @@
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ async def open_sqlite(
         path = folder / FILE_NAME
         if not is_current(path):
             migrate(f"sqlite:///{path}")
+        _write_ahead(path)
         database = Database(
             reading=_engine(path, writing=False),
             writing=_engine(path, writing=True),
@@ -73,6 +75,12 @@ def _lock(folder: Path) -> int:
     return descriptor
 
 
+def _write_ahead(path: Path) -> None:
+    """Give a file its journal mode, which it keeps: connections that did it at once would clash."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
 def _engine(path: Path, *, writing: bool) -> Engine:
     """Make an engine: one connection that begins at once to write, or a few that only read."""
     url = f"sqlite:///{path}"
@@ -92,7 +100,6 @@ def _engine(path: Path, *, writing: bool) -> Engine:
         connection.isolation_level = None  # SQLAlchemy's own events say BEGIN
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-        cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute("PRAGMA cache_size = -16384")

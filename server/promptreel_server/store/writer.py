@@ -1,6 +1,7 @@
 """The one writer: drains its queue into one transaction at a time (group commit)."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ MOST_PER_COMMIT = 512
 
 MOST_QUEUED = 20_000
 """Changes that may wait in the queue: what comes after them waits before it."""
+
+TROUBLE_LASTS = 60.0
+"""Seconds for which trouble is told after it was last met: who must write tries within them."""
 
 MOST_WAIT = 30.0
 """Seconds that a change waits before a full queue; then it is refused."""
@@ -54,8 +58,14 @@ class Writer:
         self._on_commit = on_commit
         self._queue: asyncio.Queue[_Change | None] = asyncio.Queue(MOST_QUEUED)
         self._stopped = False
-        self.trouble: str | None = None
-        """Why the last commit failed; None where it did not."""
+        self._trouble = ""
+        self._trouble_at = -TROUBLE_LASTS
+
+    @property
+    def trouble(self) -> str | None:
+        """Why something could not be written lately; None where all could."""
+        lately = time.monotonic() - self._trouble_at < TROUBLE_LASTS
+        return self._trouble if lately else None
 
     @property
     def crowded(self) -> bool:
@@ -146,13 +156,12 @@ class Writer:
                 change.future.set_result(change.result)
 
     def _told(self, changes: list[_Change]) -> None:
-        """Say what passes as such, and remember whether the last commit met such trouble."""
-        self.trouble = None
+        """Say what passes as such, and remember it: beside it, small changes may still succeed."""
         for change in changes:
             if change.error is not None:
                 change.error = trouble.known(change.error)
                 if isinstance(change.error, StoreUnavailable):
-                    self.trouble = change.error.message
+                    self._trouble, self._trouble_at = change.error.message, time.monotonic()
 
     def _write_all(self, changes: list[_Change], moved: set[str]) -> None:
         """Write a group in one transaction; runs in the writer's thread."""
