@@ -33,7 +33,8 @@ check: $(VENV)/.dev ## lint, types, import directions
 	$(BIN)/mypy client server tests benchmarks demo tools
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.dev ## the tests
+unit: $(VENV)/.dev ## the tests; without the network, those that need models say why they are skipped
+	-$(BIN)/promptreel models pull
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 gen: $(VENV)/.dev ## generate gen/ and the gateway's descriptor from proto/

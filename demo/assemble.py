@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
 from demo.packages import fetch_pieces
 from demo.programs import AssemblyError, find_ffmpeg, run
 from demo.storyboard import (
@@ -34,7 +36,6 @@ from demo.storyboard import (
     Title,
     View,
 )
-from PIL import Image, ImageDraw, ImageFont
 
 HERE = Path(__file__).parent
 SAMPLE_RATE = 16_000

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from promptreel_server.weights.registry import registry
+from promptreel_server.weights.shelf import Shelf, WeightsState
 from tests.owners import Owners, owners_of
 from tests.served import Served, served
 
@@ -20,3 +22,14 @@ def owners(serving: Served) -> Iterator[Owners]:
     """Keys of owners of their own on the shared server."""
     with owners_of(serving.data) as made:
         yield made
+
+
+@pytest.fixture
+def models_pulled() -> None:
+    """Skip where the default models are not on this machine."""
+    shelf = Shelf(None)
+    default = [weights for weights in registry().values() if weights.default]
+    there = (WeightsState.SHIPPED, WeightsState.PRESENT)
+    missing = [weights.name for weights in default if shelf.state(weights) not in there]
+    if missing:
+        pytest.skip(f"not pulled: {', '.join(missing)}")

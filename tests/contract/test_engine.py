@@ -21,6 +21,7 @@ from promptreel_server.store.database import Database
 from promptreel_server.store.feed import EventFilter
 from promptreel_server.store.llm_calls import CallFilter
 from tests.engines import OWNER, Rig, rig
+from tests.eventually import eventually
 
 EVERYTHING = Slice(limit=1000)
 
@@ -53,20 +54,19 @@ async def _retry(made: Rig, run: Run, found: SegmentRun, *, force: bool = False)
 
 async def _begun(made: Rig, run: Run) -> None:
     """Wait until a run has its first result."""
-    async with asyncio.timeout(20):
-        while not (await made.run(run.run_id)).completed_segments:
-            await asyncio.sleep(0.01)
+
+    async def look() -> int:
+        return (await made.run(run.run_id)).completed_segments
+
+    await eventually(look)
 
 
 async def _retried(made: Rig, retry: Retry) -> Retry:
-    with made.database.news.listen(OWNER) as listener:
-        async with asyncio.timeout(20):
-            while True:
-                now = await made.database.read(lambda c: retries.load(c, retry.retry_id))
-                assert now is not None
-                if now.status.terminal:
-                    return now
-                await listener.wait(1.0)
+    async def look() -> Retry | None:
+        now = await made.database.read(lambda c: retries.load(c, retry.retry_id))
+        return now if now is not None and now.status.terminal else None
+
+    return await eventually(look)
 
 
 async def test_a_run_gives_every_segment_one_valid_result_in_order(running: Rig) -> None:

@@ -179,8 +179,9 @@ async def test_a_retry_in_hand_goes_on_after_the_server_was_stopped(database: Da
         run, _, retry = await _failed_run(made, latency=0.0)
         limited = Fault(failure_code=FailureCode.RATE_LIMITED, retry_after=30.0)
         made.canned.change(CannedScript(faults=(limited,)))
+        before = made.canned.asked
         await made.engine.retry([retry])
-        await _asked(made, 1)
+        await _asked(made, before + 1)
     left = await database.read(lambda c: retries.load(c, retry.retry_id))
     async with rig(database) as made:
         assert (await _retried(made, retry)).status is RetryStatus.COMPLETED

@@ -266,7 +266,7 @@ def refusals(kind: type[errors.PromptreelError]) -> Iterator[type[errors.Promptr
 def test_the_catalogue_holds_every_refusal_and_what_it_is(files: list[FileDescriptorProto]) -> None:
     file = next(file for file in files if file.name.endswith("/error_reason.proto"))
     known = list(refusals(errors.PromptreelError))
-    reasons = {kind.reason.upper() for kind in known} | {"INTERNAL"}
+    reasons = {kind.reason.upper() for kind in known}
     assert reasons == set(error_reason_pb2.ErrorReason.keys()[1:])
     for number, value in enumerate(file.enum_type[0].value):
         said = comment(file, ENUM_IN_FILE, 0, VALUE_IN_ENUM, number)

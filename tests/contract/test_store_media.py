@@ -1,7 +1,6 @@
 from fractions import Fraction
 
 import pytest
-from tests.media_items import media_item
 
 from promptreel_server.errors import BeingDeleted, EmptyTarget, Invalid, NotFound
 from promptreel_server.model.event import EventType
@@ -12,6 +11,7 @@ from promptreel_server.model.target import Target, TargetType
 from promptreel_server.store import deletions, feed, indexes, media
 from promptreel_server.store.database import Database
 from promptreel_server.store.transaction import Transaction
+from tests.media_items import media_item
 
 
 async def _index(database: Database, owner: str = "ann", name: str = "Archive") -> Index:

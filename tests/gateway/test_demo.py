@@ -14,8 +14,6 @@ import pytest
 
 from promptreel_client import Client
 from promptreel_client.cli.demo_server import demo_server
-from promptreel_server.weights.registry import registry
-from promptreel_server.weights.shelf import Shelf, WeightsState
 
 COMMAND = (sys.executable, "-m", "promptreel_client.cli")
 
@@ -53,18 +51,8 @@ def test_a_demo_server_is_stopped_when_its_block_is_interrupted(folder: Path) ->
     assert children() == before
 
 
-@pytest.fixture
-def _models() -> None:
-    shelf = Shelf(None)
-    default = [weights for weights in registry().values() if weights.default]
-    there = (WeightsState.SHIPPED, WeightsState.PRESENT)
-    missing = [weights.name for weights in default if shelf.state(weights) not in there]
-    if missing:
-        pytest.skip(f"not pulled: {', '.join(missing)}")
-
-
 @pytest.mark.models
-@pytest.mark.usefixtures("_models")
+@pytest.mark.usefixtures("models_pulled")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_demo_stops_what_it_started_when_it_is_stopped(folder: Path, number: int) -> None:
     shown = folder / "shown"
@@ -88,7 +76,7 @@ def test_the_demo_stops_what_it_started_when_it_is_stopped(folder: Path, number:
 @pytest.mark.slow
 @pytest.mark.models
 @pytest.mark.timeout(900)
-@pytest.mark.usefixtures("_models")
+@pytest.mark.usefixtures("models_pulled")
 def test_the_demo_shows_segments_and_a_synthesis(folder: Path) -> None:
     done = subprocess.run(
         [*COMMAND, "demo"], capture_output=True, text=True, timeout=880, check=False

@@ -26,6 +26,8 @@ def followed(block: str, run_id: str) -> None:
     exec(compile(block.replace("run_…", run_id), str(HOWTO), "exec"), {"__name__": "howto"})
 
 
+@pytest.mark.models
+@pytest.mark.usefixtures("models_pulled")
 def test_the_how_to_leads_from_a_file_to_results_and_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

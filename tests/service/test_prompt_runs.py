@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -7,6 +8,9 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from promptreel.v2 import enums_pb2, prompt_run_pb2, result_pb2
+from promptreel_server.model.ids import VIDEO, new_id
+from promptreel_server.store import media
+from promptreel_server.store.transaction import Transaction
 from tests.service.caller import Caller, refusal
 from tests.service.runner import SEGMENTS, Mode, Runner, Status, TargetType
 
@@ -341,3 +345,27 @@ def _both(caller: Caller, request: prompt_run_pb2.ExecutePromptRunRequest) -> li
         refusal(lambda: caller.runs.ExecutePromptRun(request, metadata=caller.said())),
         refusal(lambda: caller.runs.EstimatePromptRun(estimate, metadata=caller.said())),
     ]
+
+
+@pytest.mark.slow
+def test_a_run_over_a_thousand_media_comes_to_its_end(runner: Runner) -> None:
+    caller = runner.caller
+    video_id = runner.video()
+    live = caller.live
+    item = runner.read(lambda c: media.fetch(c, caller.owner, video_id))
+    copies = [replace(item, video_id=new_id(VIDEO)) for _ in range(999)]
+
+    def insert(tx: Transaction) -> None:
+        for copy in copies:
+            media.insert_item(tx, copy)
+
+    live.thread.run(live.database.write(insert))
+    ids = [video_id, *(copy.video_id for copy in copies)]
+
+    accepted = runner.execute(*ids, video_segment_duration=6)
+    run = runner.ended(accepted.run_id, seconds=100)
+
+    assert run.status == Status.completed
+    assert run.completed_videos == 1000
+    assert run.completed_segments == run.total_segments == 2000
+    assert run.video_level_completed_items == 1000

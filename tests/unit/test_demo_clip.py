@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from demo.assemble import shot_starts, truth
 from demo.programs import find_ffmpeg
 from demo.storyboard import FRAME_RATE, SENTENCES, SHOTS

@@ -88,7 +88,7 @@ def _manifest(manifest: FailedSegmentManifest) -> RenderableType:
 
 def _failed_video(video: FailedVideo) -> RenderableType:
     return tables.table(
-        ("time", "segment", "failed", "code", "retryable", ">attempts", "why"),
+        ("time", "segment", "what failed, and why"),
         [_failed_segment(segment) for segment in video.segments],
         title=video.video_id,
     )
@@ -98,11 +98,19 @@ def _failed_segment(segment: FailedSegment) -> tuple[Any, ...]:
     return (
         tables.span(segment.start_time, segment.end_time),
         segment.segment_id,
-        ", ".join(map(str, segment.failed_operations)),
-        segment.failure_code,
-        "yes" if segment.retryable else "with --force",
-        segment.attempts,
-        segment.failure_message,
+        _what_failed(segment),
+    )
+
+
+def _what_failed(segment: FailedSegment) -> Text:
+    """One paragraph, which fits beside an id however narrow the terminal is."""
+    operations = ", ".join(str(one).replace("_", " ") for one in segment.failed_operations)
+    attempts = f"{segment.attempts} attempt{'' if segment.attempts == 1 else 's'}"
+    mend = "a retry may help" if segment.retryable else "a retry needs --force"
+    return Text.assemble(
+        (str(segment.failure_code or "failed"), "red"),
+        f" in {operations or 'processing'}, {attempts}, {mend}. ",
+        segment.failure_message or "",
     )
 
 

@@ -33,6 +33,7 @@ from promptreel_server.store import (
     syntheses,
     unread,
 )
+from promptreel_server.store.outcomes import SegmentOutcome, SegmentStart
 from promptreel_server.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
@@ -164,21 +165,30 @@ class Driver:
         window: asyncio.Semaphore,
     ) -> None:
         database = self._means.database
+        start = SegmentStart(item=scene.held, segment=found.segment)
         try:
-            begun = await database.queue_grouped(outcomes.start, (scene.held, found.segment))
+            begun = await database.queue_grouped(outcomes.advance, start)
             outcome = await self.work.perform(scene, found, earlier=earlier)
-            try:
-                await begun
-            except StoreUnavailable:  # what is done is not given up for that
-                await kept(
-                    lambda: database.write_grouped(outcomes.start, (scene.held, found.segment))
-                )
             if scene.lane.broken is None:
-                await kept(lambda: database.write_grouped(outcomes.finish, outcome))
+                await self._end(begun, start, outcome)
+            else:
+                await begun
         except Stopped:
             log.debug("left undone: %s", found.segment.segment_id)
         finally:
             window.release()
+
+    async def _end(
+        self, begun: "asyncio.Future[bool]", start: SegmentStart, outcome: SegmentOutcome
+    ) -> None:
+        """Write an outcome, in one commit with its start where that still waits."""
+        database = self._means.database
+        if begun.done() and isinstance(begun.exception(), StoreUnavailable):
+            await kept(lambda: database.write_grouped(outcomes.advance, start))
+        await kept(lambda: database.write_grouped(outcomes.advance, outcome))
+        error = begun.exception()  # what came before is written before
+        if error is not None and not isinstance(error, StoreUnavailable):
+            raise error
 
     async def _end_stopped(self, claim: Claim) -> None:
         def end(tx: Transaction) -> None:

@@ -25,6 +25,12 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{ULID()}"
 
 
+def new_ids(prefix: str, count: int) -> list[str]:
+    """Make ids that sort in the order given, before any made later: one ULID, and a number each."""
+    stem = new_id(prefix)
+    return [f"{stem}{ordinal:05x}" for ordinal in range(count)]
+
+
 def looks_like(prefix: str, value: str) -> bool:
     """Tell whether `value` has the form of an id with this prefix."""
     return value.startswith(f"{prefix}_") and _ID.fullmatch(value) is not None

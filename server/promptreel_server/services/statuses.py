@@ -17,6 +17,7 @@ from google.rpc import error_details_pb2, status_pb2
 from sqlalchemy.exc import OperationalError
 
 from promptreel_server.errors import (
+    Code,
     Invalid,
     OperationFailure,
     PromptreelError,
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 class Internal(PromptreelError):
     """Something broke on our side; the log holds what, under the request id."""
 
+    code = Code.INTERNAL
     http_status = 500
     reason = "internal"
 
@@ -76,7 +78,7 @@ def _is_storage(error: BaseException) -> bool:
 
 def grpc_code(error: PromptreelError) -> grpc.StatusCode:
     """Answer the status code of an error."""
-    return grpc.StatusCode.INTERNAL if isinstance(error, Internal) else _CODES[error.code.value]
+    return _CODES[error.code.value]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

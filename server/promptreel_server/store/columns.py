@@ -1,5 +1,6 @@
 """Column types that keep the model's own types: instants, exact seconds, closed sets."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from fractions import Fraction
@@ -14,6 +15,16 @@ _MICROSECOND = timedelta(microseconds=1)
 EnumType = TypeVar("EnumType", bound=Enum)
 
 
+def microseconds(instant: datetime) -> int:
+    """What is stored of an instant: whole microseconds since 1970."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def json_text(value: Any) -> str | None:
+    """What is stored of a JSON value: its text, nothing of None."""
+    return None if value is None else json.dumps(value)
+
+
 class Instant(TypeDecorator[datetime]):
     """An instant in UTC, stored as whole microseconds since 1970."""
 
@@ -22,7 +33,7 @@ class Instant(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """Turn an instant into microseconds."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Turn microseconds into an instant."""

@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from promptreel_server.model.event import Event, EventType
-from promptreel_server.model.ids import EVENT, new_id
+from promptreel_server.model.ids import EVENT, new_id, new_ids
+from promptreel_server.store.columns import json_text, microseconds
+from promptreel_server.store.prepared import Prepared
 from promptreel_server.store.tables import events, feeds
 from promptreel_server.store.transaction import Transaction
 
@@ -22,7 +24,7 @@ class NewEvent:
     video_id: str | None = None
     segment_id: str | None = None
     index_id: str | None = None
-    payload: Mapping[str, Any]
+    payload: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,48 +64,65 @@ def append(
         video_id=video_id,
         segment_id=segment_id,
         index_id=index_id,
-        payload=payload or {},
+        payload=dict(payload or {}),
     )
     return append_all(tx, owner_id, [news])
 
 
 def append_all(tx: Transaction, owner_id: str, news: Sequence[NewEvent]) -> int:
     """Write events in order and answer the sequence of the first one."""
-    last = _take(tx, owner_id, len(news))
-    first = last - len(news) + 1
-    tx.execute(
-        insert(events),
-        [
-            {
-                "owner_id": owner_id,
-                "sequence": first + offset,
-                "event_id": new_id(EVENT),
-                "event_type": item.event_type,
-                "run_id": item.run_id,
-                "video_id": item.video_id,
-                "segment_id": item.segment_id,
-                "index_id": item.index_id,
-                "created_at": tx.now,
-                "payload": dict(item.payload),
-            }
-            for offset, item in enumerate(news)
-        ],
-    )
+    first = _take(tx, owner_id, len(news)) - len(news) + 1
+    now = microseconds(tx.now)
+    event_ids = new_ids(EVENT, len(news)) if len(news) > 1 else [new_id(EVENT)]
+    rows = [
+        (
+            owner_id,
+            sequence,
+            event_id,
+            item.event_type.value,
+            item.run_id,
+            item.video_id,
+            item.segment_id,
+            item.index_id,
+            now,
+            json_text(item.payload),
+        )
+        for sequence, event_id, item in zip(
+            range(first, first + len(news)), event_ids, news, strict=True
+        )
+    ]
+    _APPEND.execute_all(tx, rows)
     tx.moved.add(owner_id)
     return first
 
 
-_TAKE = (
+_APPEND = Prepared(
+    insert(events),
+    (
+        "owner_id",
+        "sequence",
+        "event_id",
+        "event_type",
+        "run_id",
+        "video_id",
+        "segment_id",
+        "index_id",
+        "created_at",
+        "payload",
+    ),
+)
+_TAKE = Prepared(
     update(feeds)
     .where(feeds.c.owner_id == bindparam("owner"))
     .values(sequence=feeds.c.sequence + bindparam("count"))
-    .returning(feeds.c.sequence)
+    .returning(feeds.c.sequence),
+    ("owner", "count"),
 )
 
 
 def _take(tx: Transaction, owner_id: str, count: int) -> int:
     """Take `count` sequences of an owner and answer the last of them."""
-    last = tx.execute(_TAKE, {"owner": owner_id, "count": count}).scalar()
+    last = _TAKE.execute(tx, (owner_id, count)).scalar()
     if last is not None:
         return int(last)
     tx.execute(insert(feeds).values(owner_id=owner_id, sequence=count))
@@ -153,13 +172,24 @@ def oldest_sequence(connection: Connection, owner_id: str) -> int | None:
 
 def prune(tx: Transaction, before: datetime, *, keep: int, most: int) -> int:
     """Remove at most `most` events: those before an instant, and the oldest over `keep` rows."""
-    count = int(tx.execute(select(func.count()).select_from(events)).scalar() or 0)
+    over = count_kept(tx.connection) - keep
     oldest = select(events.c.event_id).order_by(events.c.created_at, events.c.sequence).limit(most)
-    if count <= keep:
+    if over <= 0:
         oldest = oldest.where(events.c.created_at < before)
     else:
-        oldest = oldest.limit(min(most, count - keep))
+        oldest = oldest.limit(min(most, over))
     return int(tx.execute(delete(events).where(events.c.event_id.in_(oldest))).rowcount)
+
+
+def count_kept(connection: Connection) -> int:
+    """Count events by their sequences, which have no gaps: ten million rows are not walked."""
+    oldest = (
+        select(func.min(events.c.sequence))
+        .where(events.c.owner_id == feeds.c.owner_id)
+        .scalar_subquery()
+    )
+    kept = select(func.sum(feeds.c.sequence - oldest + 1))
+    return int(connection.execute(kept).scalar() or 0)
 
 
 def _event(row: Row[Any]) -> Event:

@@ -1,16 +1,19 @@
 """LLM calls, kept for inspection and answered again where the inputs are the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, insert, select
+from sqlalchemy import Row as Found
 
 from promptreel_server.model.llm_call import LlmCall, LlmCallStatus
 from promptreel_server.model.page import Page, Slice
 from promptreel_server.model.run import RunMedia
 from promptreel_server.model.segment import Segment
 from promptreel_server.store import paging
+from promptreel_server.store.columns import microseconds
+from promptreel_server.store.prepared import Prepared, Row
 from promptreel_server.store.tables import llm_calls
 from promptreel_server.store.transaction import Transaction
 
@@ -53,46 +56,55 @@ def record(
     record_all(tx, [row(item, prompt_id, call, segment=segment) for call in calls])
 
 
-def record_all(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+def record_all(tx: Transaction, rows: Sequence[Row]) -> None:
     """Keep calls given as rows."""
-    if rows:
-        tx.execute(insert(llm_calls), list(rows))
+    _RECORD.execute_all(tx, rows)
 
 
-def row(
-    item: RunMedia, prompt_id: str, call: LlmCall, *, segment: Segment | None
-) -> dict[str, Any]:
-    """Make the row of a call."""
-    return {
-        "llm_call_id": call.llm_call_id,
-        "run_id": item.run_id,
-        "prompt_id": prompt_id,
-        "video_id": item.video_id,
-        "segment_id": segment.segment_id if segment else None,
-        "owner_id": item.owner_id,
-        "model": call.model,
-        "purpose": call.purpose,
-        "status": call.status,
-        "attempt": call.attempt,
-        "input_tokens": call.input_tokens,
-        "output_tokens": call.output_tokens,
-        "thinking_tokens": call.thinking_tokens,
-        "cached_tokens": call.cached_tokens,
-        "audio_tokens": call.audio_tokens,
-        "video_seconds": call.video_seconds,
-        "segment_start": float(segment.start) if segment else None,
-        "segment_end": float(segment.end) if segment else None,
-        "prompt_text": _capped(call.prompt_text),
-        "response_text": _capped(call.response_text),
-        "schema_used": _capped(call.schema_used),
-        "finish_reason": call.finish_reason,
-        "error_code": call.error_code,
-        "error_message": _capped(call.error_message),
-        "cached": call.cached,
-        "fingerprint": call.fingerprint,
-        "invoked_at": call.invoked_at,
-        "completed_at": call.completed_at,
-    }
+_RECORD = Prepared(
+    insert(llm_calls),
+    (
+        *("llm_call_id", "run_id", "prompt_id", "video_id", "segment_id", "owner_id", "model"),
+        *("purpose", "status", "attempt", "input_tokens", "output_tokens", "thinking_tokens"),
+        *("cached_tokens", "audio_tokens", "video_seconds", "segment_start", "segment_end"),
+        *("prompt_text", "response_text", "schema_used", "finish_reason", "error_code"),
+        *("error_message", "cached", "fingerprint", "invoked_at", "completed_at"),
+    ),
+)
+
+
+def row(item: RunMedia, prompt_id: str, call: LlmCall, *, segment: Segment | None) -> Row:
+    """Make the row of a call, as it is stored."""
+    return (
+        call.llm_call_id,
+        item.run_id,
+        prompt_id,
+        item.video_id,
+        segment.segment_id if segment else None,
+        item.owner_id,
+        call.model,
+        call.purpose.value,
+        call.status.value,
+        call.attempt,
+        call.input_tokens,
+        call.output_tokens,
+        call.thinking_tokens,
+        call.cached_tokens,
+        call.audio_tokens,
+        call.video_seconds,
+        float(segment.start) if segment else None,
+        float(segment.end) if segment else None,
+        _capped(call.prompt_text),
+        _capped(call.response_text),
+        _capped(call.schema_used),
+        call.finish_reason,
+        call.error_code,
+        _capped(call.error_message),
+        call.cached,
+        call.fingerprint,
+        microseconds(call.invoked_at),
+        microseconds(call.completed_at),
+    )
 
 
 def _capped(text: str | None) -> str | None:
@@ -136,7 +148,7 @@ def answered(
     return {row.fingerprint: _recorded(row).call for row in rows}
 
 
-def _recorded(row: Row[Any]) -> RecordedCall:
+def _recorded(row: Found[Any]) -> RecordedCall:
     return RecordedCall(
         call=LlmCall(
             llm_call_id=row.llm_call_id,

@@ -1,12 +1,13 @@
 """What segments came to: written many at a time, each with its calls, counters and events."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from promptreel_server.model.event import EventType
 from promptreel_server.model.llm_call import LlmCall
@@ -19,17 +20,12 @@ from promptreel_server.model.operation import (
 from promptreel_server.model.prompt import JsonObject
 from promptreel_server.model.run import RunMedia
 from promptreel_server.model.segment import Segment, SegmentStatus, Transcript
-from promptreel_server.store import feed, llm_calls
-from promptreel_server.store.run_segments import OPEN, state_values, transcript_json
-from promptreel_server.store.tables import attempts, run_media, run_segments, runs
+from promptreel_server.store import counters, feed, llm_calls
+from promptreel_server.store.columns import json_text, microseconds
+from promptreel_server.store.prepared import Prepared, Row
+from promptreel_server.store.run_segments import OPEN, transcript_json
+from promptreel_server.store.tables import attempts, run_segments
 from promptreel_server.store.transaction import Transaction
-
-COUNTERS = (
-    "completed_segments",
-    "failed_segments",
-    "cancelled_segments",
-    *(f"{operation.value}_failures" for operation in Operation),
-)
 
 _EVENT = {
     SegmentStatus.COMPLETED: EventType.SEGMENT_COMPLETED,
@@ -61,6 +57,14 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SegmentStart:
+    """A segment of one run that is worked on from now on."""
+
+    item: RunMedia
+    segment: Segment
+
+
+@dataclass(frozen=True, kw_only=True)
 class SegmentOutcome:
     """The last word on one segment of one run."""
 
@@ -78,69 +82,39 @@ class SegmentOutcome:
     calls: tuple[LlmCall, ...] = ()
 
 
-_START = (
-    update(run_segments)
-    .where(
-        run_segments.c.run_id == bindparam("b_run"),
-        run_segments.c.video_id == bindparam("b_video"),
-        run_segments.c.ordinal == bindparam("b_ordinal"),
-        run_segments.c.status == SegmentStatus.PENDING,
-    )
-    .values(status=SegmentStatus.PROCESSING, started_at=bindparam("b_now"))
-)
+Step = SegmentStart | SegmentOutcome
 
 
-def start(tx: Transaction, started: Sequence[tuple[RunMedia, Segment]]) -> Sequence[None]:
-    """Move segments to processing and tell it."""
-    tx.execute(_START, [{**_key(item, segment), "b_now": tx.now} for item, segment in started])
-    _tell(tx, [(item, segment, EventType.SEGMENT_STARTED, {}) for item, segment in started])
-    return [None] * len(started)
+def advance(tx: Transaction, steps: Sequence[Step]) -> Sequence[bool]:
+    """Write how segments go on; False for the steps of drives that were fenced.
 
-
-def record_attempts(tx: Transaction, records: Sequence[AttemptRecord]) -> Sequence[None]:
-    """Keep attempts after which the engine will try again, and their LLM calls."""
-    tx.execute(insert(attempts), [_attempt_row(record) for record in records])
-    for record in records:
-        llm_calls.record(tx, record.item, record.prompt_id, record.calls, segment=record.segment)
-        name = record.attempt.operation.value
-        tx.execute(
-            update(run_segments)
-            .where(
-                run_segments.c.run_id == record.item.run_id,
-                run_segments.c.video_id == record.item.video_id,
-                run_segments.c.ordinal == record.segment.ordinal,
-            )
-            .values(
-                {
-                    f"{name}_attempts": record.attempt.number,
-                    f"{name}_attempted_at": record.attempt.at,
-                }
-            )
-        )
-    return [None] * len(records)
-
-
-def finish(tx: Transaction, outcomes: Sequence[SegmentOutcome]) -> Sequence[bool]:
-    """Write the last word on segments; False for those whose drive was fenced.
-
-    Result, attempts, LLM calls, counters and events of a segment are one change.
+    Result, attempts, LLM calls, counters and events of a segment are one change. A segment that
+    started and ended within the group is written once and told of twice.
     """
-    kept = _held(tx, outcomes)
-    mine = [outcome for outcome, is_held in zip(outcomes, kept, strict=True) if is_held]
-    if mine:
-        sequences = _tell(tx, [_news(outcome) for outcome in mine])
-        tx.execute(
-            _FINISH, [_row(tx, outcome, seq) for outcome, seq in zip(mine, sequences, strict=True)]
-        )
-        write_attempts(tx, mine)
-        _count(tx, mine)
+    counted = _count(tx, steps)
+    kept = [_drive(step.item) in counted for step in steps]
+    mine = [step for step, is_held in zip(steps, kept, strict=True) if is_held]
+    starts = [step for step in mine if isinstance(step, SegmentStart)]
+    outcomes = [step for step in mine if isinstance(step, SegmentOutcome)]
+    progress = _progress(tx, outcomes, counted)
+    sequences = _tell(tx, [*map(_start_news, starts), *map(_news, outcomes), *progress])
+    _start(tx, starts, outcomes)
+    _end(tx, outcomes, sequences[len(starts) :])
+    _keep_attempts(tx, outcomes)
     return kept
 
 
-_STATE_COLUMNS = tuple(
-    f"{operation.value}_{field}"
-    for operation in Operation
-    for field in ("status", "attempts", "attempted_at", "code", "error", "retryable", "retry_after")
+_KEY = ("b_run", "b_video", "b_ordinal")
+_UPDATE = update(run_segments).where(
+    run_segments.c.run_id == bindparam("b_run"),
+    run_segments.c.video_id == bindparam("b_video"),
+    run_segments.c.ordinal == bindparam("b_ordinal"),
+)
+_START = Prepared(
+    _UPDATE.where(run_segments.c.status == bindparam("b_pending")).values(
+        status=bindparam("b_processing"), started_at=bindparam("b_now")
+    ),
+    (*_KEY, "b_pending", "b_processing", "b_now"),
 )
 _RESULT_COLUMNS = (
     "status",
@@ -153,15 +127,105 @@ _RESULT_COLUMNS = (
     "completed_at",
     "sequence",
 )
-_FINISH = (
-    update(run_segments)
-    .where(
-        run_segments.c.run_id == bindparam("b_run"),
-        run_segments.c.video_id == bindparam("b_video"),
-        run_segments.c.ordinal == bindparam("b_ordinal"),
+_STATE_FIELDS = ("status", "attempts", "attempted_at", "code", "error", "retryable", "retry_after")
+
+
+@cache
+def _ending(operations: tuple[Operation, ...]) -> Prepared:
+    """What ends a segment that these operations were done on; the others stay as they are."""
+    states = tuple(
+        f"{operation.value}_{field}" for operation in operations for field in _STATE_FIELDS
     )
-    .values({name: bindparam(f"v_{name}") for name in _STATE_COLUMNS + _RESULT_COLUMNS})
-)
+    columns = (*_RESULT_COLUMNS, *states)
+    started_at = func.coalesce(run_segments.c.started_at, bindparam("b_now"))
+    values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in columns}
+    return Prepared(
+        _UPDATE.values({**values, "started_at": started_at}),
+        (*_KEY, "b_now", *(f"v_{name}" for name in columns)),
+    )
+
+
+def _start(
+    tx: Transaction, starts: Sequence[SegmentStart], outcomes: Sequence[SegmentOutcome]
+) -> None:
+    """Move segments to processing, but for those that end at once."""
+    ending = {_key(outcome) for outcome in outcomes}
+    moved = (
+        SegmentStatus.PENDING.value,
+        SegmentStatus.PROCESSING.value,
+        microseconds(tx.now),
+    )
+    keys = [_key(start) for start in starts]
+    _START.execute_all(tx, [(*key, *moved) for key in keys if key not in ending])
+
+
+def _end(tx: Transaction, outcomes: Sequence[SegmentOutcome], sequences: Sequence[int]) -> None:
+    now = microseconds(tx.now)
+    rows: defaultdict[tuple[Operation, ...], list[Row]] = defaultdict(list)
+    for outcome, sequence in zip(outcomes, sequences, strict=False):
+        done = tuple(
+            operation
+            for operation, state in outcome.operations.items()
+            if state.status is not OperationStatus.OFF
+        )
+        rows[done].append(_row(outcome, done, sequence, now))
+    for done, of_these in rows.items():
+        _ending(done).execute_all(tx, of_these)
+
+
+def _row(outcome: SegmentOutcome, done: tuple[Operation, ...], sequence: int, now: int) -> Row:
+    failure = outcome.failure
+    values: list[Any] = [
+        *_key(outcome),
+        now,
+        outcome.status.value,
+        json_text(outcome.metadata),
+        outcome.metadata_text,
+        json_text(transcript_json(outcome.transcript)),
+        outcome.processing_warning,
+        failure.code.value if failure else None,
+        failure.message if failure else None,
+        now,
+        sequence,
+    ]
+    for operation in done:
+        values += _state_values(outcome.operations[operation])
+    return tuple(values)
+
+
+def _state_values(state: OperationState) -> Row:
+    failure, at = state.failure, state.last_attempt_at
+    return (
+        state.status.value,
+        state.attempts,
+        microseconds(at) if at else None,
+        failure.code.value if failure else None,
+        failure.message if failure else None,
+        failure.retryable if failure else None,
+        failure.retry_after if failure else None,
+    )
+
+
+def record_attempts(tx: Transaction, records: Sequence[AttemptRecord]) -> Sequence[None]:
+    """Keep attempts after which the engine will try again, and their LLM calls."""
+    _ATTEMPT.execute_all(
+        tx, [_attempt_row(record, record.attempt, record.retry_id) for record in records]
+    )
+    for record in records:
+        llm_calls.record(tx, record.item, record.prompt_id, record.calls, segment=record.segment)
+        attempt = record.attempt
+        made = (attempt.number, microseconds(attempt.at))
+        _attempted(attempt.operation).execute(tx, (*_key(record), *made))
+    return [None] * len(records)
+
+
+@cache
+def _attempted(operation: Operation) -> Prepared:
+    values: dict[str, Any] = {
+        f"{operation.value}_attempts": bindparam("b_number"),
+        f"{operation.value}_attempted_at": bindparam("b_at"),
+    }
+    return Prepared(_UPDATE.values(values), (*_KEY, "b_number", "b_at"))
 
 
 def replace(tx: Transaction, outcome: SegmentOutcome, retry_id: str) -> None:
@@ -173,58 +237,66 @@ def replace(tx: Transaction, outcome: SegmentOutcome, retry_id: str) -> None:
             run_segments.c.ordinal == outcome.segment.ordinal,
         )
     ).one()
-    sequence = _tell(tx, [_news(outcome)])[0]
-    tx.execute(_FINISH, [_row(tx, outcome, sequence)])
-    write_attempts(tx, [outcome], retry_id=retry_id)
-    change = contribution(outcome.status, outcome.operations)
+    _end(tx, [outcome], _tell(tx, [_news(outcome)]))
+    _keep_attempts(tx, [outcome], retry_id=retry_id)
+    change = counters.contribution(outcome.status, outcome.operations)
     before = {
         operation: OperationState(status=getattr(was, f"{operation.value}_status"))
         for operation in Operation
     }
-    change.subtract(contribution(was.status, before))
-    _add(tx, outcome.item.run_id, outcome.item.video_id, change)
+    change.subtract(counters.contribution(was.status, before))
+    counters.add(tx, outcome.item, change)
 
 
-def write_attempts(
+_ATTEMPT = Prepared(
+    insert(attempts),
+    (
+        "run_id",
+        "segment_id",
+        "operation",
+        "attempt",
+        "succeeded",
+        "code",
+        "message",
+        "retryable",
+        "retry_id",
+        "at",
+    ),
+)
+
+
+def _keep_attempts(
     tx: Transaction, outcomes: Sequence[SegmentOutcome], *, retry_id: str | None = None
 ) -> None:
     """Keep the final attempts of outcomes, and their LLM calls."""
     rows = [
-        _attempt_row(
-            AttemptRecord(
-                item=outcome.item,
-                segment=outcome.segment,
-                prompt_id=outcome.prompt_id,
-                attempt=attempt,
-                retry_id=retry_id,
-            )
-        )
+        _attempt_row(outcome, attempt, retry_id)
         for outcome in outcomes
         for attempt in outcome.attempts
     ]
-    if rows:
-        tx.execute(insert(attempts), rows)
-    llm_calls.record_all(
-        tx,
-        [
-            llm_calls.row(outcome.item, outcome.prompt_id, call, segment=outcome.segment)
-            for outcome in outcomes
-            for call in outcome.calls
-        ],
+    _ATTEMPT.execute_all(tx, rows)
+    calls = [
+        llm_calls.row(outcome.item, outcome.prompt_id, call, segment=outcome.segment)
+        for outcome in outcomes
+        for call in outcome.calls
+    ]
+    llm_calls.record_all(tx, calls)
+
+
+def _attempt_row(of: SegmentOutcome | AttemptRecord, attempt: Attempt, retry_id: str | None) -> Row:
+    failure = attempt.failure
+    return (
+        of.item.run_id,
+        of.segment.segment_id,
+        attempt.operation.value,
+        attempt.number,
+        failure is None,
+        failure.code.value if failure else None,
+        failure.message if failure else None,
+        failure.retryable if failure else None,
+        retry_id,
+        microseconds(attempt.at),
     )
-
-
-def contribution(
-    status: SegmentStatus, operations: Mapping[Operation, OperationState]
-) -> Counter[str]:
-    """What one segment adds to the counters of its media item and run."""
-    counts: Counter[str] = Counter()
-    if status.terminal:
-        counts[f"{status.value}_segments"] += 1
-        for operation, state in operations.items():
-            if state.status is OperationStatus.FAILED:
-                counts[f"{operation.value}_failures"] += 1
-    return counts
 
 
 def cancel_open(tx: Transaction, item: RunMedia) -> int:
@@ -239,149 +311,104 @@ def cancel_open(tx: Transaction, item: RunMedia) -> int:
         .values(status=SegmentStatus.CANCELLED, completed_at=tx.now)
     ).rowcount
     if count:
-        _add(tx, item.run_id, item.video_id, Counter({"cancelled_segments": count}))
+        counters.add(tx, item, Counter({"cancelled_segments": count}))
     return count
 
 
-def _held(tx: Transaction, outcomes: Sequence[SegmentOutcome]) -> list[bool]:
-    keys = {(outcome.item.run_id, outcome.item.video_id) for outcome in outcomes}
-    rows = tx.execute(
-        select(run_media.c.run_id, run_media.c.video_id, run_media.c.epoch).where(
-            tuple_(run_media.c.run_id, run_media.c.video_id).in_(keys)
+_Drive = tuple[str, str, int]
+
+
+def _drive(item: RunMedia) -> _Drive:
+    return item.run_id, item.video_id, item.epoch
+
+
+def _key(of: Step | AttemptRecord) -> tuple[str, str, int]:
+    return of.item.run_id, of.item.video_id, of.segment.ordinal
+
+
+def _count(tx: Transaction, steps: Sequence[Step]) -> dict[_Drive, Counter[str]]:
+    """Count outcomes for their media items; answers by drive, without those that were fenced."""
+    counts: dict[_Drive, Counter[str]] = {}
+    items: dict[_Drive, RunMedia] = {}
+    for step in steps:
+        drive = _drive(step.item)
+        items[drive] = step.item
+        of_drive = counts.setdefault(drive, Counter())
+        if isinstance(step, SegmentOutcome):
+            counters.count(of_drive, step.status, step.operations)
+    return {
+        drive: of_drive
+        for drive, of_drive in counts.items()
+        if counters.add_held(tx, items[drive], of_drive)
+    }
+
+
+_Told = tuple[str, feed.NewEvent]
+"""An event and the owner whose it is."""
+
+
+def _progress(
+    tx: Transaction, outcomes: Sequence[SegmentOutcome], counted: Mapping[_Drive, Counter[str]]
+) -> list[_Told]:
+    """Count for the runs what was counted for their media items, and tell how far they are."""
+    by_run: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for (run_id, _, _), counts in counted.items():
+        by_run[run_id].update(counts)
+    told: list[_Told] = []
+    for item in {outcome.item.run_id: outcome.item for outcome in outcomes}.values():
+        standing = counters.add_to_run(tx, item.run_id, by_run[item.run_id])
+        news = feed.NewEvent(
+            event_type=EventType.RUN_PROGRESS,
+            run_id=item.run_id,
+            index_id=item.index_id,
+            payload={"phase": "extracting", **standing},
         )
-    )
-    epochs = {(row.run_id, row.video_id): row.epoch for row in rows}
-    return [
-        epochs.get((outcome.item.run_id, outcome.item.video_id)) == outcome.item.epoch
-        for outcome in outcomes
-    ]
+        told.append((item.owner_id, news))
+    return told
 
 
-def _count(tx: Transaction, outcomes: Iterable[SegmentOutcome]) -> None:
-    by_item: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    owners: dict[str, RunMedia] = {}
-    for outcome in outcomes:
-        counts = contribution(outcome.status, outcome.operations)
-        by_item[outcome.item.run_id, outcome.item.video_id].update(counts)
-        owners[outcome.item.run_id] = outcome.item
-    for (run_id, video_id), counts in by_item.items():
-        _add(tx, run_id, video_id, counts)
-    for run_id, item in owners.items():
-        _tell_progress(tx, run_id, item)
-
-
-def _add(tx: Transaction, run_id: str, video_id: str, counts: Counter[str]) -> None:
-    of_item = {run_media.c[name]: run_media.c[name] + counts[name] for name in COUNTERS}
-    tx.execute(
-        update(run_media)
-        .where(run_media.c.run_id == run_id, run_media.c.video_id == video_id)
-        .values({**of_item, run_media.c.updated_at: tx.now})
-    )
-    of_run = {runs.c[name]: runs.c[name] + counts[name] for name in COUNTERS}
-    tx.execute(update(runs).where(runs.c.run_id == run_id).values(of_run))
-
-
-def _tell_progress(tx: Transaction, run_id: str, item: RunMedia) -> None:
-    row = tx.execute(
-        select(
-            runs.c.total_segments,
-            runs.c.completed_segments,
-            runs.c.failed_segments,
-            runs.c.cancelled_segments,
-        ).where(runs.c.run_id == run_id)
-    ).one()
-    feed.append(
-        tx,
-        item.owner_id,
-        EventType.RUN_PROGRESS,
-        run_id=run_id,
-        index_id=item.index_id,
-        payload={"phase": "extracting", **row._mapping},
-    )
-
-
-def _key(item: RunMedia, segment: Segment) -> dict[str, Any]:
-    return {"b_run": item.run_id, "b_video": item.video_id, "b_ordinal": segment.ordinal}
-
-
-def _row(tx: Transaction, outcome: SegmentOutcome, sequence: int) -> dict[str, Any]:
-    values = {
-        **state_values(outcome.operations),
-        "status": outcome.status,
-        "metadata": outcome.metadata,
-        "metadata_text": outcome.metadata_text,
-        "transcript": transcript_json(outcome.transcript),
-        "processing_warning": outcome.processing_warning,
-        "failure_code": outcome.failure.code if outcome.failure else None,
-        "failure_message": outcome.failure.message if outcome.failure else None,
-        "completed_at": tx.now,
-        "sequence": sequence,
-    }
-    return {
-        **_key(outcome.item, outcome.segment),
-        **{f"v_{name}": value for name, value in values.items()},
-    }
-
-
-def _attempt_row(record: AttemptRecord) -> dict[str, Any]:
-    attempt, failure = record.attempt, record.attempt.failure
-    return {
-        "run_id": record.item.run_id,
-        "segment_id": record.segment.segment_id,
-        "operation": attempt.operation,
-        "attempt": attempt.number,
-        "succeeded": failure is None,
-        "code": failure.code if failure else None,
-        "message": failure.message if failure else None,
-        "retryable": failure.retryable if failure else None,
-        "retry_id": record.retry_id,
-        "at": attempt.at,
-    }
-
-
-_Told = tuple[RunMedia, Segment, EventType, Mapping[str, Any]]
+def _start_news(start: SegmentStart) -> _Told:
+    return _of_segment(start, EventType.SEGMENT_STARTED, {})
 
 
 def _news(outcome: SegmentOutcome) -> _Told:
-    failed = {
-        operation.value: {"code": state.failure.code.value, "message": state.failure.message}
-        for operation, state in outcome.operations.items()
-        if state.failure is not None
-    }
     payload: dict[str, Any] = {"status": outcome.status.value}
-    if failed:
-        payload["failures"] = failed
+    if outcome.status is not SegmentStatus.COMPLETED:
+        failed = {
+            operation.value: {"code": state.failure.code.value, "message": state.failure.message}
+            for operation, state in outcome.operations.items()
+            if state.failure is not None
+        }
+        if failed:
+            payload["failures"] = failed
     if outcome.failure is not None:
         payload["error_message"] = outcome.failure.message
     if tokens := sum(call.total_tokens for call in outcome.calls):
         payload["tokens"] = tokens
-    return outcome.item, outcome.segment, _EVENT[outcome.status], payload
+    return _of_segment(outcome, _EVENT[outcome.status], payload)
 
 
-def _tell(tx: Transaction, told: Sequence[_Told]) -> list[int]:
-    """Write one event a segment, owner by owner; answers the sequences in the order given."""
-    by_owner: defaultdict[str, list[int]] = defaultdict(list)
-    for position, (item, *_) in enumerate(told):
-        by_owner[item.owner_id].append(position)
-    sequences = [0] * len(told)
-    for owner, positions in by_owner.items():
-        first = feed.append_all(tx, owner, [_new_event(told[position]) for position in positions])
-        for offset, position in enumerate(positions):
-            sequences[position] = first + offset
-    return sequences
-
-
-def _new_event(told: _Told) -> feed.NewEvent:
-    item, segment, event_type, payload = told
-    return feed.NewEvent(
+def _of_segment(step: Step, event_type: EventType, payload: dict[str, Any]) -> _Told:
+    item, segment = step.item, step.segment
+    news = feed.NewEvent(
         event_type=event_type,
         run_id=item.run_id,
         video_id=item.video_id,
         segment_id=segment.segment_id,
         index_id=item.index_id,
-        payload={
-            "start_time": float(segment.start),
-            "end_time": float(segment.end),
-            **payload,
-        },
+        payload={"start_time": float(segment.start), "end_time": float(segment.end), **payload},
     )
+    return item.owner_id, news
+
+
+def _tell(tx: Transaction, told: Sequence[_Told]) -> list[int]:
+    """Write events, owner by owner; answers their sequences in the order given."""
+    by_owner: defaultdict[str, list[int]] = defaultdict(list)
+    for position, (owner_id, _) in enumerate(told):
+        by_owner[owner_id].append(position)
+    sequences = [0] * len(told)
+    for owner_id, positions in by_owner.items():
+        first = feed.append_all(tx, owner_id, [told[position][1] for position in positions])
+        for offset, position in enumerate(positions):
+            sequences[position] = first + offset
+    return sequences

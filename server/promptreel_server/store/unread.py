@@ -51,7 +51,7 @@ def fail(tx: Transaction, held: RunMedia, item: MediaItem, failure: OperationFai
         )
     )
     run_media.planned(tx, held, segmentation_id, 1, new=False)
-    outcomes.finish(
+    outcomes.advance(
         tx,
         [
             SegmentOutcome(
