@@ -324,7 +324,8 @@ def write_log(level: str, stream: TextIO) -> None:
     logging.basicConfig(
         level=level, stream=stream, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for every call to a provider
+    for talkative in ("alembic", "httpx2"):  # a line for every plugin, for every call to a provider
+        logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 def data_folder_database(folder: Path) -> contextlib.AbstractAsyncContextManager[Database]:

@@ -1,8 +1,11 @@
 """Brings a database to the newest schema."""
 
+import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -36,3 +39,4 @@ def migrate(url: str) -> None:
     config.set_main_option("script_location", str(SCRIPTS))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     command.upgrade(config, "head")
+    log.info("the database has the schema of revision %s", newest())
