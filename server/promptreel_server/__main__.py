@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from promptreel_server import settings as settings_module
 from promptreel_server.errors import PromptreelError
@@ -73,7 +73,8 @@ def settings(data: DataFolder = None, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
         return
-    table = Table("setting", "value", "origin", "meaning")
+    name = Column("setting", no_wrap=True)
+    table = Table(name, Column("value", overflow="fold"), "origin", "meaning")
     for row in rows:
         table.add_row(row.name, row.value, row.origin, row.meaning)
     Console().print(table)
