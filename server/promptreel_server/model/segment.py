@@ -1,10 +1,12 @@
 """Segments, and how one stands inside a run."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from fractions import Fraction
+from functools import cached_property
 
 from promptreel_server.model.operation import (
     Failure,
@@ -73,17 +75,35 @@ class Word:
 
 @dataclass(frozen=True, kw_only=True)
 class Transcript:
-    """What is said in a stretch: empty text where nothing is."""
+    """What is said in a stretch, its words in order of time; empty text where nothing is."""
 
     text: str
     language: str | None
     words: tuple[Word, ...]
 
     def within(self, start: float, end: float) -> "Transcript":
-        """The words whose middle lies in `[start, end)`, with their text."""
-        words = tuple(w for w in self.words if start <= (w.start + w.end) / 2 < end)
-        text = "".join(w.text if w.text.startswith(" ") else f" {w.text}" for w in words)
-        return Transcript(text=text.strip(), language=self.language, words=words)
+        """The words whose middle lies in `[start, end)`, with their text as it is written here."""
+        first, last = bisect_left(self._middles, start), bisect_left(self._middles, end)
+        words = self.words[first:last]
+        text = self.text[self._places[first][0] : self._places[last - 1][1]] if words else ""
+        return Transcript(text=text, language=self.language, words=words)
+
+    @cached_property
+    def _middles(self) -> list[float]:
+        return [(word.start + word.end) / 2 for word in self.words]
+
+    @cached_property
+    def _places(self) -> list[tuple[int, int]]:
+        """Where each word stands in the text: not every language parts words by spaces."""
+        places: list[tuple[int, int]] = []
+        end = 0
+        for word in self.words:
+            at = self.text.find(word.text, end)
+            if at < 0:
+                raise ValueError(f"the word {word.text!r} is not in the text")
+            end = at + len(word.text)
+            places.append((at, end))
+        return places
 
 
 @dataclass(frozen=True, kw_only=True)
