@@ -120,10 +120,10 @@ class Rig:
         await self.database.write(lambda tx: prompts.insert_prompt(tx, made))
         return made
 
-    async def add(self, *, seconds: int) -> MediaItem:
-        """Put a silent video of a length into the store."""
+    async def add(self, *, seconds: int, content: str = "one") -> MediaItem:
+        """Put a silent video of a length, with bytes of its own if told, into the store."""
         facts = replace(FACTS, start=Fraction(0), duration=Fraction(seconds), audio_stream=None)
-        made = media_item(OWNER, facts=facts)
+        made = media_item(OWNER, facts=facts, content=content)
         await self.database.write(lambda tx: media.insert_item(tx, made))
         return made
 
@@ -155,14 +155,14 @@ class Rig:
     async def run(self, run_id: str) -> Run:
         return await self.database.read(lambda c: runs.fetch(c, OWNER, run_id))
 
-    async def ended(self, run_id: str) -> Run:
+    async def ended(self, run_id: str, *, within: float = 30) -> Run:
         """Wait until a run has ended."""
 
         async def look() -> Run | None:
             run = await self.run(run_id)
             return run if run.status.terminal else None
 
-        return await eventually(look)
+        return await eventually(look, within)
 
 
 def _none() -> NoReturn:
@@ -176,8 +176,12 @@ async def rig(
     *,
     stalled_after: float = 600.0,
     policy: AttemptPolicy = QUICK,
+    in_flight: int = 64,
 ) -> AsyncIterator[Rig]:
-    """Run an engine over a database for the length of the block."""
+    """Run an engine over a database for the length of the block.
+
+    `in_flight` bounds the segments of a media item in work at once, and the calls to the model.
+    """
     canned = Canned(script or CannedScript())
     means = Means(
         database=database,
@@ -187,10 +191,10 @@ async def rig(
         extractors=canned,
         transcriber=Lazy(_none),
         embedder=Lazy(_none),
-        lanes=Lanes(LaneLimits()),
+        lanes=Lanes(LaneLimits(first=min(16, in_flight), most=in_flight)),
         stops=Stops(database),
         policy=policy,
-        bounds=Bounds(),
+        bounds=Bounds(segments_in_flight=in_flight),
     )
     engine = Engine(means, LocalDispatcher(), stalled_after=stalled_after)
     async with asyncio.TaskGroup() as tasks:

@@ -70,7 +70,7 @@ def _small(file: Path | None, folder: Path) -> Path:
     target = folder / "small.mp4"
     source = ["-i", str(file)] if file else _drawn()
     command = [str(locate().ffmpeg), "-nostdin", "-v", "error", *source, "-t", "120"]
-    command += ["-vf", "scale=160:90,format=yuv420p", "-r", "25", "-c:v", "libx264"]
+    command += ["-s", "160x90", "-pix_fmt", "yuv420p", "-r", "25", "-c:v", "libx264"]
     command += ["-preset", "veryfast", "-b:v", "60k", "-c:a", "aac", "-ar", "16000", "-ac", "1"]
     subprocess.run([*command, str(target)], check=True)
     return target

@@ -10,6 +10,7 @@ from promptreel_server.engine.keeping import kept
 from promptreel_server.engine.listening import Heard, Listener
 from promptreel_server.engine.looking import Looker
 from promptreel_server.engine.means import Means
+from promptreel_server.engine.reuse import Fingerprints
 from promptreel_server.engine.segment_work import Scene, SegmentWork
 from promptreel_server.engine.stops import Stopped, unless_stopped
 from promptreel_server.engine.synthesis import Synthesizer
@@ -128,11 +129,20 @@ class Driver:
         enabled = enabled_operations(claim.run, claim.item)[Operation.TRANSCRIPTION]
         if Operation.TRANSCRIPTION in operations and enabled is OperationStatus.PENDING:
             heard = await unless_stopped(self._listener.hear(claim.held, claim.item), stop)
+        extractor = self._means.extractors.extractor(model)
         return Scene(
             run=claim.run,
             held=claim.held,
             item=claim.item,
-            extractor=self._means.extractors.extractor(model),
+            path=self._means.blobs.path(claim.item.sha256),
+            extractor=extractor,
+            fingerprints=Fingerprints(
+                model=extractor.model,
+                generation=extractor.generation,
+                media_sha256=claim.item.sha256,
+                prompt_text=claim.run.prompt.prompt_text,
+                json_schema=claim.run.prompt.json_schema,
+            ),
             lane=self._means.lanes.lane(model),
             heard=heard,
             stop=stop,

@@ -43,7 +43,7 @@ class Lane:
         """What keeps calls from being made or answered, in a clause; None where nothing does."""
         if self.broken is not None:
             return self.broken
-        if asyncio.get_running_loop().time() < self._paused_until:
+        if self._paused():
             return "the model is overloaded and has asked for a pause"
         if self._in_flight:
             return "calls to the model are not answered"
@@ -86,9 +86,15 @@ class Lane:
             raise
 
     def _open(self) -> bool:
-        if asyncio.get_running_loop().time() < self._paused_until:
+        return self._in_flight < self.window and not self._paused()
+
+    def _paused(self) -> bool:
+        if not self._paused_until:
             return False
-        return self._in_flight < self.window
+        if asyncio.get_running_loop().time() < self._paused_until:
+            return True
+        self._paused_until = 0.0
+        return False
 
     def _admit(self) -> None:
         """Let in whoever is next, owner by owner, while there is room."""
@@ -104,10 +110,10 @@ class Lane:
         self._wake_after_pause()
 
     def _wake_after_pause(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._waiting and loop.time() < self._paused_until:
+        if self._waiting and self._paused():
             if self._wake is not None:
                 self._wake.cancel()
+            loop = asyncio.get_running_loop()
             self._wake = loop.call_at(self._paused_until, self._admit)
 
 

@@ -9,36 +9,42 @@ from promptreel_server.extractors.extractor import Extraction, ExtractionRequest
 from promptreel_server.extractors.schema import compiled, parse_answer
 from promptreel_server.model.ids import LLM_CALL, new_id
 from promptreel_server.model.llm_call import LlmCall, LlmCallStatus
+from promptreel_server.model.prompt import JsonObject
 
-VERSION = "1"
-
-
-def fingerprint(request: ExtractionRequest, model: str, generation: str = "") -> str:
-    """Name all that decides an answer: the medium, the stretch, what is asked and of whom."""
-    said = request.transcript.text if request.transcript is not None else None
-    asked = [
-        VERSION,
-        model,
-        request.media_sha256,
-        repr(request.start),
-        repr(request.end),
-        request.prompt_text,
-        request.json_schema,
-        said,
-        *([generation] if generation else []),
-    ]
-    text = json.dumps(asked, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+VERSION = "2"
 
 
-def marked(extraction: Extraction, name: str) -> Extraction:
-    """Note on the call that brought the result what it asked, so that it can be found again."""
+class Fingerprints:
+    """Names all that decides an answer: the medium, the stretch, what is asked and of whom.
+
+    What the segments of a medium have in common is hashed once.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        generation: str,
+        media_sha256: str,
+        prompt_text: str,
+        json_schema: JsonObject,
+    ) -> None:
+        shared = [VERSION, model, generation, media_sha256, prompt_text, json_schema]
+        self._shared = hashlib.sha256(json.dumps(shared, sort_keys=True).encode())
+
+    def of(self, start: float, end: float, said: str | None) -> str:
+        """The fingerprint of a stretch, in seconds, in which this is said (None: not known)."""
+        name = self._shared.copy()
+        name.update(json.dumps([start, end, said]).encode())
+        return name.hexdigest()
+
+
+def may_serve(extraction: Extraction) -> bool:
+    """Whether the last call brought the result itself: later ones may be answered from it."""
     if extraction.metadata is None or not extraction.calls:
-        return extraction
-    *before, last = extraction.calls
-    if last.status is not LlmCallStatus.SUCCESS:
-        return extraction
-    return replace(extraction, calls=(*before, replace(last, fingerprint=name)))
+        return False
+    last = extraction.calls[-1]
+    return last.status is LlmCallStatus.SUCCESS and not last.cached
 
 
 def reused(request: ExtractionRequest, earlier: LlmCall, now: datetime) -> Extraction | None:
@@ -65,6 +71,5 @@ def reused(request: ExtractionRequest, earlier: LlmCall, now: datetime) -> Extra
         audio_tokens=0,
         video_seconds=0.0,
         cached=True,
-        fingerprint=None,
     )
     return Extraction(metadata=answer, calls=(call,), raw_response=text)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from promptreel_server.engine import reuse
@@ -13,6 +14,7 @@ from promptreel_server.engine.lanes import Lane
 from promptreel_server.engine.listening import Heard
 from promptreel_server.engine.looking import Looker
 from promptreel_server.engine.means import Means
+from promptreel_server.engine.reuse import Fingerprints
 from promptreel_server.engine.stops import Stopped, pause_unless_stopped, unless_stopped
 from promptreel_server.errors import FailureCode, ModelFailure, OperationFailure
 from promptreel_server.extractors.extractor import Extraction, ExtractionRequest, Extractor
@@ -37,7 +39,10 @@ class Scene:
     run: Run
     held: RunMedia
     item: MediaItem
+    path: Path
+    """Where the bytes of the media item lie."""
     extractor: Extractor
+    fingerprints: Fingerprints
     lane: Lane
     heard: Heard
     stop: asyncio.Event
@@ -55,8 +60,7 @@ class SegmentWork:
         if not scene.run.settings.reuse_llm_calls:
             return {}
         names = {
-            found.segment.segment_id: _name(scene, self._request(scene, found, _said(scene, found)))
-            for found in batch
+            found.segment.segment_id: _name(scene, found, _said(scene, found)) for found in batch
         }
         answered = await self._means.database.read(
             lambda c: llm_calls.answered(c, scene.run.owner_id, tuple(names.values()))
@@ -123,7 +127,7 @@ class SegmentWork:
         retry_id: str | None,
     ) -> Extraction:
         """Attempt until it works or no attempt is left; all but the last are kept at once."""
-        request = self._request(scene, found, transcript)
+        request = _request(scene, found, transcript)
         if earlier is not None:
             again = reuse.reused(request, earlier, self._means.database.clock())
             if again is not None:
@@ -139,29 +143,10 @@ class SegmentWork:
                 pause = self._means.policy.pause(failure, made)
             if pause is None or scene.stop.is_set():
                 self._note(Operation.FIELD_EXTRACTION, states, attempts, failure)
-                return reuse.marked(extraction, _name(scene, request))
+                return extraction
             await self._keep(scene, found, extraction, states, retry_id)
             request = following(request, extraction)
             await pause_unless_stopped(pause, scene.stop)
-
-    def _request(
-        self, scene: Scene, found: SegmentRun, transcript: Transcript | None
-    ) -> ExtractionRequest:
-        return ExtractionRequest(
-            run_id=scene.run.run_id,
-            video_id=scene.item.video_id,
-            segment_id=found.segment.segment_id,
-            path=self._means.blobs.path(scene.item.sha256),
-            media_sha256=scene.item.sha256,
-            facts=scene.item.facts,
-            title=scene.item.title,
-            start=float(found.segment.start),
-            end=float(found.segment.end),
-            prompt_text=scene.run.prompt.prompt_text,
-            json_schema=scene.run.prompt.json_schema,
-            transcript=transcript,
-            attempt=found.operations[Operation.FIELD_EXTRACTION].attempts + 1,
-        )
 
     async def _ask(self, scene: Scene, request: ExtractionRequest) -> Extraction:
         preparing = scene.extractor.prepare(request) if scene.lane.broken is None else None
@@ -253,8 +238,27 @@ def following(request: ExtractionRequest, extraction: Extraction) -> ExtractionR
     )
 
 
-def _name(scene: Scene, request: ExtractionRequest) -> str:
-    return reuse.fingerprint(request, scene.extractor.model, scene.extractor.generation)
+def _request(scene: Scene, found: SegmentRun, transcript: Transcript | None) -> ExtractionRequest:
+    return ExtractionRequest(
+        run_id=scene.run.run_id,
+        video_id=scene.item.video_id,
+        segment_id=found.segment.segment_id,
+        path=scene.path,
+        media_sha256=scene.item.sha256,
+        facts=scene.item.facts,
+        title=scene.item.title,
+        start=float(found.segment.start),
+        end=float(found.segment.end),
+        prompt_text=scene.run.prompt.prompt_text,
+        json_schema=scene.run.prompt.json_schema,
+        transcript=transcript,
+        attempt=found.operations[Operation.FIELD_EXTRACTION].attempts + 1,
+    )
+
+
+def _name(scene: Scene, found: SegmentRun, said: Transcript | None) -> str:
+    start, end = float(found.segment.start), float(found.segment.end)
+    return scene.fingerprints.of(start, end, None if said is None else said.text)
 
 
 def _said(scene: Scene, found: SegmentRun) -> Transcript | None:
@@ -295,7 +299,10 @@ def _outcome(
 ) -> SegmentOutcome:
     failed = any(state.status is OperationStatus.FAILED for state in states.values())
     metadata, text, warning = found.metadata, found.metadata_text, found.processing_warning
+    name = None
     if extraction is not None:
+        if reuse.may_serve(extraction):
+            name = _name(scene, found, transcript)
         metadata, warning = extraction.metadata, extraction.warning
         disabled = scene.run.prompt.semantic_indexing.disabled_segment_fields
         text = "" if metadata is None else metadata_text(metadata, disabled)
@@ -311,4 +318,5 @@ def _outcome(
         processing_warning=warning,
         attempts=tuple(attempts),
         calls=extraction.calls if extraction is not None else (),
+        fingerprint=name,
     )

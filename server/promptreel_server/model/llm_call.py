@@ -52,8 +52,6 @@ class LlmCall:
     error_message: str | None = None
     cached: bool = False
     """Whether it was answered from an earlier call that asked the same."""
-    fingerprint: str | None = None
-    """Of all that it asked: equal ones ask the same. None where it is not to be reused."""
 
     @property
     def total_tokens(self) -> int:

@@ -73,8 +73,15 @@ _RECORD = Prepared(
 )
 
 
-def row(item: RunMedia, prompt_id: str, call: LlmCall, *, segment: Segment | None) -> Row:
-    """Make the row of a call, as it is stored."""
+def row(
+    item: RunMedia,
+    prompt_id: str,
+    call: LlmCall,
+    *,
+    segment: Segment | None,
+    fingerprint: str | None = None,
+) -> Row:
+    """Make the row of a call, as it is stored; `fingerprint` is what finds it again."""
     return (
         call.llm_call_id,
         item.run_id,
@@ -101,7 +108,7 @@ def row(item: RunMedia, prompt_id: str, call: LlmCall, *, segment: Segment | Non
         call.error_code,
         _capped(call.error_message),
         call.cached,
-        call.fingerprint,
+        fingerprint,
         microseconds(call.invoked_at),
         microseconds(call.completed_at),
     )
@@ -171,7 +178,6 @@ def _recorded(row: Found[Any]) -> RecordedCall:
             error_code=row.error_code,
             error_message=row.error_message,
             cached=row.cached,
-            fingerprint=row.fingerprint,
         ),
         run_id=row.run_id,
         prompt_id=row.prompt_id,

@@ -1,7 +1,7 @@
 """What segments came to: written many at a time, each with its calls, counters and events."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -80,6 +80,8 @@ class SegmentOutcome:
     failure: Failure | None = None
     attempts: tuple[Attempt, ...] = ()
     calls: tuple[LlmCall, ...] = ()
+    fingerprint: str | None = None
+    """What the last of the calls asked, where its answer may serve again."""
 
 
 Step = SegmentStart | SegmentOutcome
@@ -275,12 +277,20 @@ def _keep_attempts(
         for attempt in outcome.attempts
     ]
     _ATTEMPT.execute_all(tx, rows)
-    calls = [
-        llm_calls.row(outcome.item, outcome.prompt_id, call, segment=outcome.segment)
-        for outcome in outcomes
-        for call in outcome.calls
-    ]
+    calls = [row for outcome in outcomes for row in _call_rows(outcome)]
     llm_calls.record_all(tx, calls)
+
+
+def _call_rows(outcome: SegmentOutcome) -> Iterator[Row]:
+    last = len(outcome.calls) - 1
+    for number, call in enumerate(outcome.calls):
+        yield llm_calls.row(
+            outcome.item,
+            outcome.prompt_id,
+            call,
+            segment=outcome.segment,
+            fingerprint=outcome.fingerprint if number == last else None,
+        )
 
 
 def _attempt_row(of: SegmentOutcome | AttemptRecord, attempt: Attempt, retry_id: str | None) -> Row:

@@ -136,10 +136,17 @@ def state_values(states: Mapping[Operation, OperationState]) -> dict[str, Any]:
 def states(row: Row[Any]) -> dict[Operation, OperationState]:
     """Gather operation states from their columns."""
     values = row._mapping  # the documented way to a row's columns by name
-    return {operation: _state(values, operation.value) for operation in Operation}
+    return {operation: _state(values, name) for operation, name in _NAMES}
+
+
+_NAMES = tuple((operation, operation.value) for operation in Operation)
+_UNTOUCHED = {status: OperationState(status=status) for status in OperationStatus}
+"""Most states that are read stand at their beginning: every segment shares these."""
 
 
 def _state(values: Mapping[Any, Any], name: str) -> OperationState:
+    if not values[f"{name}_attempts"]:
+        return _UNTOUCHED[values[f"{name}_status"]]
     failure = None
     if values[f"{name}_status"] is OperationStatus.FAILED:
         failure = Failure(

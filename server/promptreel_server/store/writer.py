@@ -102,14 +102,21 @@ class Writer:
         if self._stopped:
             raise Unavailable("The server is stopping; try again shortly.", retry_after=1.0)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        change = _Change(apply=apply, item=item, future=future)
+        if self._queue.full():
+            await self._wait_for_room(change)
+        else:
+            self._queue.put_nowait(change)
+        return future
+
+    async def _wait_for_room(self, change: _Change) -> None:
         try:
             async with asyncio.timeout(MOST_WAIT):
-                await self._queue.put(_Change(apply=apply, item=item, future=future))
+                await self._queue.put(change)
         except TimeoutError as error:
             raise StoreUnavailable(
                 f"{MOST_QUEUED} changes wait to be written; try again shortly.", retry_after=5.0
             ) from error
-        return future
 
     async def run(self) -> None:
         """Write until `stop` was called and the queue is empty."""
