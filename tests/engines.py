@@ -33,6 +33,7 @@ from tests.eventually import eventually
 from tests.media_items import FACTS, media_item
 
 OWNER = "owner"
+LANE = LaneLimits()
 QUICK = AttemptPolicy(shortest_pause=0.01, longest_pause=0.05)
 SCHEMA = {
     "type": "object",
@@ -155,14 +156,14 @@ class Rig:
     async def run(self, run_id: str) -> Run:
         return await self.database.read(lambda c: runs.fetch(c, OWNER, run_id))
 
-    async def ended(self, run_id: str, *, within: float = 30) -> Run:
+    async def ended(self, run_id: str) -> Run:
         """Wait until a run has ended."""
 
         async def look() -> Run | None:
             run = await self.run(run_id)
             return run if run.status.terminal else None
 
-        return await eventually(look, within)
+        return await eventually(look)
 
 
 def _none() -> NoReturn:
@@ -176,11 +177,12 @@ async def rig(
     *,
     stalled_after: float = 600.0,
     policy: AttemptPolicy = QUICK,
-    in_flight: int = 64,
+    lane: LaneLimits = LANE,
+    segments_in_flight: int = 64,
 ) -> AsyncIterator[Rig]:
     """Run an engine over a database for the length of the block.
 
-    `in_flight` bounds the segments of a media item in work at once, and the calls to the model.
+    `segments_in_flight` are those of one media item, `lane` bounds the calls to the model.
     """
     canned = Canned(script or CannedScript())
     means = Means(
@@ -191,10 +193,10 @@ async def rig(
         extractors=canned,
         transcriber=Lazy(_none),
         embedder=Lazy(_none),
-        lanes=Lanes(LaneLimits(first=min(16, in_flight), most=in_flight)),
+        lanes=Lanes(lane),
         stops=Stops(database),
         policy=policy,
-        bounds=Bounds(segments_in_flight=in_flight),
+        bounds=Bounds(segments_in_flight=segments_in_flight),
     )
     engine = Engine(means, LocalDispatcher(), stalled_after=stalled_after)
     async with asyncio.TaskGroup() as tasks:

@@ -5,7 +5,7 @@ import asyncio
 from promptreel_server.engine.means import Means
 from promptreel_server.engine.progress import Progress
 from promptreel_server.engine.turns import Turns
-from promptreel_server.model.ids import SEGMENT, new_id
+from promptreel_server.model.ids import SEGMENT, new_ids
 from promptreel_server.model.media import MediaItem
 from promptreel_server.model.operation import Operation, OperationStatus
 from promptreel_server.model.run import Run, RunMedia
@@ -89,15 +89,18 @@ class Cutter:
             lambda tx: segmentations.begin(tx, item.video_id, name)
         )
         for first in range(0, len(cut.spans), BATCH):
+            spans = cut.spans[first : first + BATCH]
             batch = [
                 Segment(
-                    segment_id=new_id(SEGMENT),
+                    segment_id=segment_id,
                     video_id=item.video_id,
-                    ordinal=ordinal,
-                    start=cut.spans[ordinal].start,
-                    end=cut.spans[ordinal].end,
+                    ordinal=first + offset,
+                    start=span.start,
+                    end=span.end,
                 )
-                for ordinal in range(first, min(first + BATCH, len(cut.spans)))
+                for offset, (span, segment_id) in enumerate(
+                    zip(spans, new_ids(SEGMENT, len(spans)), strict=True)
+                )
             ]
             await database.write(
                 lambda tx, batch=batch: segmentations.add(tx, segmentation_id, batch)  # type: ignore[misc]

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 
@@ -49,15 +47,9 @@ class Lane:
             return "calls to the model are not answered"
         return None
 
-    @asynccontextmanager
-    async def place(self, owner_id: str) -> AsyncIterator[None]:
-        """Hold a place in the window for the length of the block."""
-        await self._enter(owner_id)
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            self._admit()
+    def place(self, owner_id: str) -> "_Place":
+        """Hold a place in the window for the length of an `async with` block."""
+        return _Place(self, owner_id)
 
     def went_well(self) -> None:
         """Widen the window a little."""
@@ -70,7 +62,13 @@ class Lane:
             now = asyncio.get_running_loop().time()
             self._paused_until = max(self._paused_until, now + pause)
 
-    async def _enter(self, owner_id: str) -> None:
+    def leave(self) -> None:
+        """Give a place back, and let in whoever is next."""
+        self._in_flight -= 1
+        self._admit()
+
+    async def enter(self, owner_id: str) -> None:
+        """Wait for a place, in turn with the other owners; `leave` gives it back."""
         if not self._waiting and self._open():
             self._in_flight += 1
             return
@@ -115,6 +113,20 @@ class Lane:
                 self._wake.cancel()
             loop = asyncio.get_running_loop()
             self._wake = loop.call_at(self._paused_until, self._admit)
+
+
+class _Place:
+    """A place in the window of a lane: entered for every call, so made cheaply."""
+
+    def __init__(self, lane: Lane, owner_id: str) -> None:
+        self._lane = lane
+        self._owner_id = owner_id
+
+    async def __aenter__(self) -> None:
+        await self._lane.enter(self._owner_id)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lane.leave()
 
 
 class Lanes:

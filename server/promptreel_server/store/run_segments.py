@@ -33,24 +33,57 @@ _JOINED = select(
 ).join(segments, segments.c.segment_id == run_segments.c.segment_id)
 
 
+_TO_DO = select(
+    run_segments.c.ordinal,
+    run_segments.c.segment_id,
+    run_segments.c.status,
+    *(
+        run_segments.c[f"{operation.value}_{field}"]
+        for operation in Operation
+        for field in ("status", "attempts", "attempted_at")
+    ),
+    segments.c.start.label("segment_start"),
+    segments.c.end.label("segment_end"),
+).join(segments, segments.c.segment_id == run_segments.c.segment_id)
+
+
 def open_batch(
     connection: Connection, run_id: str, video_id: str, *, after: int = -1, limit: int
 ) -> list[SegmentRun]:
-    """Answer the next segments that still have something to be done, in order."""
-    statement = _batch(run_id, video_id, after, limit).where(run_segments.c.status.in_(OPEN))
-    return [_segment_run(row) for row in connection.execute(statement)]
+    """Answer the next segments that still have something to be done, in order.
+
+    None of them has yielded anything yet, so no column that would hold it is read.
+    """
+    statement = _next(_TO_DO, run_id, video_id, after, limit)
+    rows = connection.execute(statement.where(run_segments.c.status.in_(OPEN)))
+    return [
+        SegmentRun(
+            run_id=run_id,
+            segment=Segment(
+                segment_id=row.segment_id,
+                video_id=video_id,
+                ordinal=row.ordinal,
+                start=row.segment_start,
+                end=row.segment_end,
+            ),
+            status=row.status,
+            operations={operation: _to_do(row._mapping, name) for operation, name in _NAMES},
+        )
+        for row in rows
+    ]
 
 
 def batch(
     connection: Connection, run_id: str, video_id: str, *, after: int = -1, limit: int
 ) -> list[SegmentRun]:
     """Answer the next segments of a media item, however they stand, in order."""
-    return [_segment_run(row) for row in connection.execute(_batch(run_id, video_id, after, limit))]
+    statement = _next(_JOINED, run_id, video_id, after, limit)
+    return [_segment_run(row) for row in connection.execute(statement)]
 
 
-def _batch(run_id: str, video_id: str, after: int, limit: int) -> Select[Any]:
+def _next(columns: Select[Any], run_id: str, video_id: str, after: int, limit: int) -> Select[Any]:
     return (
-        _JOINED.where(
+        columns.where(
             run_segments.c.run_id == run_id,
             run_segments.c.video_id == video_id,
             run_segments.c.ordinal > after,
@@ -69,7 +102,7 @@ def page(
 ) -> Page[SegmentRun]:
     """Answer the segments of one media item by start time."""
     after = int(part.after[0]) if part.after is not None else -1
-    statement = _batch(run_id, video_id, after, part.limit).where(*only)
+    statement = _next(_JOINED, run_id, video_id, after, part.limit).where(*only)
     return paging.page(
         connection, statement, part, item=_segment_run, position=lambda row: (row.ordinal,)
     )
@@ -142,6 +175,15 @@ def states(row: Row[Any]) -> dict[Operation, OperationState]:
 _NAMES = tuple((operation, operation.value) for operation in Operation)
 _UNTOUCHED = {status: OperationState(status=status) for status in OperationStatus}
 """Most states that are read stand at their beginning: every segment shares these."""
+
+
+def _to_do(values: Mapping[Any, Any], name: str) -> OperationState:
+    """The state of an operation that has not failed for good."""
+    status, attempts = values[f"{name}_status"], values[f"{name}_attempts"]
+    if not attempts:
+        return _UNTOUCHED[status]
+    at = values[f"{name}_attempted_at"]
+    return OperationState(status=status, attempts=attempts, last_attempt_at=at)
 
 
 def _state(values: Mapping[Any, Any], name: str) -> OperationState:

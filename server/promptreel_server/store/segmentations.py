@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from promptreel_server.errors import NotFound
 from promptreel_server.model.ids import SEGMENTATION, new_id
 from promptreel_server.model.segment import Segment
+from promptreel_server.store.columns import fraction_text, microseconds
+from promptreel_server.store.prepared import Prepared
 from promptreel_server.store.tables import segmentations, segments
 from promptreel_server.store.transaction import Transaction
 
@@ -62,23 +64,30 @@ def begin(tx: Transaction, video_id: str, fingerprint: str) -> str:
 
 def add(tx: Transaction, segmentation_id: str, batch: Sequence[Segment]) -> None:
     """Write a batch of segments into an open segmentation."""
-    if not batch:
-        return
-    tx.execute(
-        insert(segments),
-        [
-            {
-                "segment_id": segment.segment_id,
-                "segmentation_id": segmentation_id,
-                "video_id": segment.video_id,
-                "ordinal": segment.ordinal,
-                "start": segment.start,
-                "end": segment.end,
-                "created_at": tx.now,
-            }
-            for segment in batch
-        ],
-    )
+    now = microseconds(tx.now)
+    rows = [
+        (
+            segment.segment_id,
+            segmentation_id,
+            segment.video_id,
+            segment.ordinal,
+            fraction_text(segment.start),
+            fraction_text(segment.end),
+            False,
+            now,
+        )
+        for segment in batch
+    ]
+    _ADD.execute_all(tx, rows)
+
+
+_ADD = Prepared(
+    insert(segments),
+    (
+        *("segment_id", "segmentation_id", "video_id", "ordinal"),
+        *("start", "end", "thumbnail", "created_at"),
+    ),
+)
 
 
 def complete(tx: Transaction, segmentation_id: str, count: int) -> None:
