@@ -106,15 +106,15 @@ async def _until_ended(made: Rig, run_id: str) -> None:
 
 async def _bare(case: Case) -> float:
     """Sleep as often as the model does, so many at once, and do nothing else."""
-    places = asyncio.Semaphore(case.in_flight)
+    left = iter(range(case.segments))
 
     async def sleep() -> None:
-        async with places:
+        for _ in left:
             await asyncio.sleep(case.latency)
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(case.segments):
+        for _ in range(case.in_flight):
             tasks.create_task(sleep())
     return time.perf_counter() - began
 
