@@ -205,6 +205,8 @@ def _means(
             LaneLimits(
                 first=min(settings.calls_at_first, settings.calls_in_flight),
                 most=settings.calls_in_flight,
+                calls_a_minute=settings.calls_per_minute,
+                tokens_a_minute=settings.tokens_per_minute,
             )
         ),
         stops=Stops(database),

@@ -92,6 +92,12 @@ class Settings:
     calls_at_first: int = _set(
         16, "Calls to one model in flight before it has shown its pace.", least=1
     )
+    calls_per_minute: float = _set(
+        0.0, "Calls to one model that may begin within a minute; 0: no such limit.", least=0
+    )
+    tokens_per_minute: float = _set(
+        0.0, "Tokens that calls to one model may take within a minute; 0: no such limit.", least=0
+    )
     frames_per_segment: int = _set(1, "Frames of a segment that are embedded.", least=1)
 
     shortest_segment: float = _set(2.0, "Shortest segment cut by pictures, in seconds.", least=0.1)

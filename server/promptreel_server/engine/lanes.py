@@ -4,6 +4,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
+from promptreel_server.engine.quota import Quota
+
 
 @dataclass(frozen=True, kw_only=True)
 class LaneLimits:
@@ -12,13 +14,18 @@ class LaneLimits:
     least: int = 1
     first: int = 16
     most: int = 64
+    calls_a_minute: float = 0.0
+    """Calls that may begin within a minute; 0: as many as the window lets in."""
+    tokens_a_minute: float = 0.0
+    """Tokens, in and out, that the answers of a minute may have taken; 0: any number."""
 
 
 class Lane:
     """An adaptive window: one more after each window of good answers, half on overload.
 
-    Overload with a delay pauses the whole lane for that long. Owners take turns, so that one with
-    ten thousand calls waiting does not hold up another with one.
+    Overload with a delay pauses the whole lane for that long, and so do quotas that are used up.
+    Owners take turns, so that one with ten thousand calls waiting does not hold up another with
+    one.
     """
 
     def __init__(self, limits: LaneLimits) -> None:
@@ -27,6 +34,9 @@ class Lane:
         self._in_flight = 0
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._paused_until = 0.0
+        self._calls = Quota(limits.calls_a_minute)
+        self._tokens = Quota(limits.tokens_a_minute)
+        self._limited = bool(limits.calls_a_minute or limits.tokens_a_minute)
         self._wake: asyncio.TimerHandle | None = None
         self.broken: str | None = None
         """Why no further call makes sense (a refused credential), once that is known."""
@@ -43,6 +53,8 @@ class Lane:
             return self.broken
         if self._paused():
             return "the model is overloaded and has asked for a pause"
+        if self._limited and self._opens_at() > asyncio.get_running_loop().time():
+            return "the calls or tokens that a minute may take are used up"
         if self._in_flight:
             return "calls to the model are not answered"
         return None
@@ -54,6 +66,13 @@ class Lane:
     def went_well(self) -> None:
         """Widen the window a little."""
         self._window = min(self._window + 1 / self._window, float(self._limits.most))
+
+    def spent(self, *, calls: int, tokens: int) -> None:
+        """Count what an answer took: calls beyond the one that was let in, and tokens."""
+        if self._limited:
+            now = asyncio.get_running_loop().time()
+            self._calls.take(calls, now)
+            self._tokens.take(tokens, now)
 
     def overloaded(self, pause: float | None) -> None:
         """Halve the window and, where the model said how long, pause the lane."""
@@ -70,7 +89,7 @@ class Lane:
     async def enter(self, owner_id: str) -> None:
         """Wait for a place, in turn with the other owners; `leave` gives it back."""
         if not self._waiting and self._open():
-            self._in_flight += 1
+            self._let_in()
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(owner_id, deque()).append(turn)
@@ -84,7 +103,16 @@ class Lane:
             raise
 
     def _open(self) -> bool:
-        return self._in_flight < self.window and not self._paused()
+        return self._in_flight < self.window and not self._closed()
+
+    def _closed(self) -> bool:
+        if self._limited:
+            return asyncio.get_running_loop().time() < self._opens_at()
+        return self._paused()
+
+    def _opens_at(self) -> float:
+        """When the next call may begin, as far as pauses and quotas go."""
+        return max(self._paused_until, self._calls.opens_at(), self._tokens.opens_at())
 
     def _paused(self) -> bool:
         if not self._paused_until:
@@ -104,15 +132,19 @@ class Lane:
                 self._waiting[owner_id] = turns  # at the end of the round
             if not turn.done():
                 turn.set_result(None)
-                self._in_flight += 1
+                self._let_in()
         self._wake_after_pause()
 
+    def _let_in(self) -> None:
+        self._in_flight += 1
+        if self._limited:
+            self._calls.take(1, asyncio.get_running_loop().time())
+
     def _wake_after_pause(self) -> None:
-        if self._waiting and self._paused():
+        if self._waiting and self._closed():
             if self._wake is not None:
                 self._wake.cancel()
-            loop = asyncio.get_running_loop()
-            self._wake = loop.call_at(self._paused_until, self._admit)
+            self._wake = asyncio.get_running_loop().call_at(self._opens_at(), self._admit)
 
 
 class _Place:

@@ -272,8 +272,10 @@ def _said(scene: Scene, found: SegmentRun) -> Transcript | None:
 
 
 def learn(lane: Lane, extraction: Extraction) -> None:
-    """Widen or narrow a lane by how a call went."""
+    """Widen or narrow a lane by how a call went, and count what it took."""
     failure = extraction.failure
+    tokens = sum(call.total_tokens for call in extraction.calls)
+    lane.spent(calls=max(0, len(extraction.calls) - 1), tokens=tokens)
     if failure is None:
         lane.went_well()
     elif failure.failure_code is FailureCode.UNAUTHENTICATED:
