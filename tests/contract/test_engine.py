@@ -93,6 +93,11 @@ async def test_a_second_run_reuses_the_segments_and_makes_no_call(running: Rig) 
     page = await running.database.read(
         lambda c: llm_calls.page(c, second.run_id, CallFilter(), EVERYTHING)
     )
+    estimate = await running.database.read(
+        lambda c: running.engine.estimate(c, running.order(prompt, [video]))
+    )
+    assert estimate["reused_llm_calls"] == 5
+    assert estimate["llm_calls"] == {"low": 0, "high": 0}
     assert not ended.created_new_segments
     assert [f.segment.segment_id for f in before] == [f.segment.segment_id for f in after]
     assert [f.metadata for f in before] == [f.metadata for f in after]

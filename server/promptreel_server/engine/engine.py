@@ -13,6 +13,8 @@ from promptreel_server.engine.acceptance import Checked, Order
 from promptreel_server.engine.dispatch import Dispatcher, Unit
 from promptreel_server.engine.drive import Driver
 from promptreel_server.engine.estimate import estimate
+from promptreel_server.engine.foresight import Foresight
+from promptreel_server.engine.listening import transcript_kind
 from promptreel_server.engine.means import Means
 from promptreel_server.engine.retrying import Retrier
 from promptreel_server.engine.stalls import Stalls
@@ -72,7 +74,21 @@ class Engine:
 
     def estimate(self, connection: Connection, order: Order) -> dict[str, Any]:
         """Make the checks of `execute` and answer what the run would take."""
-        return estimate(connection, self.check(connection, order), self._means.limits)
+        checked = self.check(connection, order)
+        foresight = Foresight(
+            connection=connection,
+            checked=checked,
+            extractor=self.extractor(order.settings.processing_model),
+            transcript_kind=self._transcript_kind(checked),
+        )
+        return estimate(checked, self._means.limits, foresight)
+
+    def _transcript_kind(self, checked: Checked) -> str | None:
+        """What transcripts of a run are stored as; None where it hears nothing."""
+        hears = checked.order.settings.enable_transcription and any(
+            item.facts.has_audio for item in checked.media
+        )
+        return transcript_kind(self._means.transcriber.get()) if hears else None
 
     def accept(self, tx: Transaction, order: Order) -> Run:
         """Check an order, freeze it into a run and write it; `begin` sets it going."""

@@ -7,10 +7,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from promptreel_server.engine.acceptance import Checked
+from promptreel_server.engine.foresight import Foresight
 from promptreel_server.model.media import MediaItem, MediaType
 from promptreel_server.model.segment import SegmentationMode
 from promptreel_server.segmenters import Limits, SegmentationRequest, fingerprint
 from promptreel_server.store import segmentations
+from promptreel_server.store.segmentations import Segmentation
 
 TOKENS_A_SECOND = {MediaType.VIDEO: (100, 300), MediaType.AUDIO: (25, 40), MediaType.IMAGE: (0, 0)}
 """Input tokens a second of medium, low and high, at the providers' usual resolutions."""
@@ -23,42 +25,54 @@ _NOWHERE = Path("/dev/null")
 """A fingerprint names media by their hash; the path plays no part in it."""
 
 
-def estimate(connection: Connection, checked: Checked, limits: Limits) -> dict[str, Any]:
+def estimate(checked: Checked, limits: Limits, foresight: Foresight) -> dict[str, Any]:
     """Answer the breakdown: media, seconds, segments, calls and tokens (low, high), reuse."""
     seconds: defaultdict[str, float] = defaultdict(float)
     items: Counter[str] = Counter()
     low: Counter[str] = Counter()
     high: Counter[str] = Counter()
-    tokens_low = tokens_high = reused = 0
+    tokens_low = tokens_high = reused = spared = 0
     asked = len(checked.prompt.prompt_text) // CHARACTERS_A_TOKEN
     for item in checked.media:
         kind = item.media_type.value
         items[kind] += 1
         seconds[kind] += float(item.facts.duration)
-        known = _known_segments(connection, checked, item, limits)
+        known = _known(foresight.connection, checked, item, limits)
+        again = 0
+        if known is not None:
+            fewest = most = known.segment_count
+            if checked.order.settings.reuse_llm_calls:
+                again = foresight.reused(item, known.segmentation_id)
+        else:
+            fewest, most = _segments(checked, item, limits)
         reused += known is not None
-        fewest, most = (known, known) if known is not None else _segments(checked, item, limits)
+        spared += again
         low[kind] += fewest
         high[kind] += most
         least, dearest = _media_tokens(item)
-        tokens_low += least + fewest * (asked + TOKENS_AN_ANSWER[0])
-        tokens_high += dearest + most * (asked + TOKENS_AN_ANSWER[1])
+        share = 1 - again / most  # of the medium, which is sent a segment at a time
+        tokens_low += round(least * share) + (fewest - again) * (asked + TOKENS_AN_ANSWER[0])
+        tokens_high += round(dearest * share) + (most - again) * (asked + TOKENS_AN_ANSWER[1])
     syntheses = len(checked.media) if checked.prompt.video_level else 0
     return {
         "media_items": dict(items),
         "seconds": {kind: round(value, 3) for kind, value in seconds.items()},
         "segments": {kind: {"low": low[kind], "high": high[kind]} for kind in items},
-        "llm_calls": {"low": sum(low.values()) + syntheses, "high": sum(high.values()) + syntheses},
+        "llm_calls": {
+            "low": sum(low.values()) + syntheses - spared,
+            "high": sum(high.values()) + syntheses - spared,
+        },
         "tokens": {"low": tokens_low, "high": tokens_high},
         "reused_segmentations": reused,
-        "warnings": _warnings(checked),
+        "reused_llm_calls": spared,
+        "warnings": _warnings(checked, foresight),
     }
 
 
-def _known_segments(
+def _known(
     connection: Connection, checked: Checked, item: MediaItem, limits: Limits
-) -> int | None:
-    """How many segments a media item was cut into with these settings, None where it was not."""
+) -> Segmentation | None:
+    """How a media item was cut with these settings, None where it was not."""
     settings = checked.order.settings
     request = SegmentationRequest(
         path=_NOWHERE,
@@ -68,8 +82,7 @@ def _known_segments(
         fixed_duration=settings.fixed_duration(item.media_type),
         limits=limits,
     )
-    found = segmentations.find(connection, item.video_id, fingerprint(request, item.sha256))
-    return None if found is None else found.segment_count
+    return segmentations.find(connection, item.video_id, fingerprint(request, item.sha256))
 
 
 def _segments(checked: Checked, item: MediaItem, limits: Limits) -> tuple[int, int]:
@@ -95,8 +108,10 @@ def _media_tokens(item: MediaItem) -> tuple[int, int]:
     return round(item.facts.duration * low), round(item.facts.duration * high)
 
 
-def _warnings(checked: Checked) -> list[str]:
+def _warnings(checked: Checked, foresight: Foresight) -> list[str]:
     warnings = []
+    if foresight.over:
+        warnings.append(f"Only the first {foresight.seen} segments were looked up for reuse.")
     if checked.order.settings.processing_model == "local":
         warnings.append("The local model reads transcript, on-screen text and labels, no pictures.")
     silent = sum(1 for item in checked.media if not item.facts.has_audio)

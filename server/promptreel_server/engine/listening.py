@@ -23,6 +23,11 @@ class Heard:
     failure: OperationFailure | None = None
 
 
+def transcript_kind(transcriber: Transcriber) -> str:
+    """What the transcripts of a model are stored as."""
+    return f"transcript:{transcriber.model}"
+
+
 class Listener:
     """Makes sure that a media item is transcribed."""
 
@@ -37,7 +42,7 @@ class Listener:
             transcriber = self._means.transcriber.get()
         except Unavailable as error:
             return Heard(failure=ModelFailure(FailureCode.MODEL_UNAVAILABLE, error.message))
-        kind = f"transcript:{transcriber.model}"
+        kind = transcript_kind(transcriber)
         async with self._turns.turn(f"{item.video_id}:{kind}"):
             stored = await self._means.database.read(lambda c: signals.find(c, item.video_id, kind))
             if stored is not None:

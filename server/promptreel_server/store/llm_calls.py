@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy import Row as Found
 
 from promptreel_server.model.llm_call import LlmCall, LlmCallStatus
@@ -153,6 +153,16 @@ def answered(
         .order_by(llm_calls.c.llm_call_id)
     )
     return {row.fingerprint: _recorded(row).call for row in rows}
+
+
+def count_answered(connection: Connection, owner_id: str, fingerprints: Sequence[str]) -> int:
+    """Count how many of these fingerprints `answered` would find a call for."""
+    found = select(func.count(llm_calls.c.fingerprint.distinct())).where(
+        llm_calls.c.fingerprint.in_(fingerprints),
+        llm_calls.c.owner_id == owner_id,
+        llm_calls.c.status == LlmCallStatus.SUCCESS,
+    )
+    return int(connection.execute(found).scalar() or 0)
 
 
 def _recorded(row: Found[Any]) -> RecordedCall:
