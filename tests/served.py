@@ -85,15 +85,19 @@ def served(
 
 
 def start(
-    data: Path, *, environment: Mapping[str, str] | None = None, gateway: bool = True
+    data: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    gateway: bool = True,
+    grpc_port: int = 0,
 ) -> "subprocess.Popen[str]":
-    """Start a server; its output comes through the process's pipe."""
+    """Start a server; its output comes through the process's pipe. Port 0: one that is free."""
     data.mkdir(parents=True, exist_ok=True)
     scripts = data / "scripts.json"
     if not scripts.exists():
         scripts.write_text(json.dumps(SCRIPTS))
     argv = [sys.executable, "-m", "promptreel_server", "serve", "--data", str(data)]
-    argv += ["--grpc-port", "0", "--rest-port", "0"]
+    argv += ["--grpc-port", str(grpc_port), "--rest-port", "0"]
     if not gateway:
         argv.append("--no-gateway")
     (data / MEDIA).mkdir(exist_ok=True)

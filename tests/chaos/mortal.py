@@ -30,6 +30,9 @@ class Mortal:
     killed_at: list[float] = field(default_factory=list)
     now: Served | None = None
     longest_life: float = 1.5
+    gateway: bool = False
+    grpc_port: int = 0
+    """The port of them all, once the first has one: clients come back to where they were."""
 
     def begin(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
@@ -83,8 +86,9 @@ class Mortal:
             _reap(served, 30)
 
     def _live(self) -> None:
-        process = start(self.data, gateway=False)
+        process = start(self.data, gateway=self.gateway, grpc_port=self.grpc_port)
         self.now = announced(process, self.data)
+        self.grpc_port = int(self.now.grpc.rpartition(":")[2])
 
 
 def _reap(served: Served, seconds: float) -> None:

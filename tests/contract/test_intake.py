@@ -214,6 +214,9 @@ async def test_a_cancelled_import_is_not_begun(intake: Intake, tmp_path: Path) -
     assert cancelled.status is ImportStatus.CANCELLED
     assert cancelled.video_id is None
     assert len(await intake.all_media()) == 1
+    events = await intake.database.read(lambda c: feed.after(c, "ann", 0, feed.EventFilter(), 10))
+    assert events[0].event_type is EventType.IMPORT_FAILED
+    assert events[0].payload["status"] == "cancelled"
 
 
 async def test_a_deletion_that_a_crash_broke_off_is_taken_up_again(intake: Intake) -> None:

@@ -1,11 +1,19 @@
 import asyncio
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from itertools import pairwise
 
 import grpc
 import pytest
 from sqlalchemy import delete
 
-from promptreel.v2 import enums_pb2, prompt_run_pb2, prompt_run_pb2_grpc
+from promptreel.v2 import (
+    enums_pb2,
+    event_pb2,
+    event_pb2_grpc,
+    prompt_run_pb2,
+    prompt_run_pb2_grpc,
+)
 from promptreel_server.store import feed
 from promptreel_server.store.tables import events
 from tests.service.caller import Caller, refusal
@@ -110,6 +118,25 @@ def test_a_quiet_watch_beats(runner: Runner) -> None:
 
     assert any(update.HasField("heartbeat") for update in updates)
     assert updates[-1].HasField("end")
+
+
+def test_a_watch_whose_filter_holds_everything_back_beats_as_well(runner: Runner) -> None:
+    """Silence is what its reader hears: gateways and readers give a silent stream up."""
+    run = runner.execute(
+        runner.video(*[4] * 10), processing_model="canned:slow", video_segment_duration=1
+    )
+    stub = event_pb2_grpc.EventServiceStub(runner.caller.channel)
+    request = event_pb2.WatchEventsRequest(
+        run_id=run.run_id, event_types=["prompt_run.completed"], after_sequence=0
+    )
+    updates = list(stub.WatchEvents(request, metadata=runner.caller.said(), timeout=40))
+
+    beats = [update.heartbeat.at.ToDatetime() for update in updates if update.HasField("heartbeat")]
+    assert updates[-1].event.event_type == "prompt_run.completed"
+    assert len(beats) > 2
+    told = updates[-1].event.created_at.ToDatetime()
+    pauses = [later - earlier for earlier, later in pairwise([*beats[1:], told])]
+    assert max(pauses) < timedelta(seconds=2)
 
 
 def test_a_stop_is_seen_by_a_watch(runner: Runner) -> None:

@@ -63,7 +63,13 @@ class UriImports:
             NotFound: the owner has no such job.
         """
         job = import_jobs.fetch(tx.connection, owner_id, job_id)
-        return import_jobs.put(tx, replace(job, status=ImportStatus.CANCELLED, completed_at=tx.now))
+        if job.status.terminal:
+            return job
+        saved = import_jobs.put(
+            tx, replace(job, status=ImportStatus.CANCELLED, completed_at=tx.now)
+        )
+        tell(tx, saved, EventType.IMPORT_FAILED)
+        return saved
 
     def retry(self, tx: Transaction, owner_id: str, job_id: str) -> ImportJob:
         """Make a job that failed or was cancelled wait again.
@@ -71,7 +77,10 @@ class UriImports:
         Raises:
             NotFound, Conflict: there is no such job, or it can't be tried again.
         """
-        return import_jobs.reopen(tx, retryable(import_jobs.fetch(tx.connection, owner_id, job_id)))
+        ended = retryable(import_jobs.fetch(tx.connection, owner_id, job_id))
+        waiting = import_jobs.reopen(tx, ended)
+        tell(tx, waiting, EventType.IMPORT_PROGRESS)
+        return waiting
 
     def wake(self) -> None:
         """Look for jobs that wait."""

@@ -72,9 +72,7 @@ class EventService(event_pb2_grpc.EventServiceServicer):
             yield Batch(at=start.at)
             async with aclosing(self._tails.follow(owner_id, start, wanted)) as batches:
                 async for batch in batches:
-                    told = tuple(one for one in batch.told if one.event is not None)
-                    if told or not batch.told:
-                        yield Batch(told=told, at=batch.at, end=batch.end)
+                    yield batch
 
 
 def _several(part: Sequence[EventUpdate]) -> EventUpdate:

@@ -28,13 +28,15 @@ STANDING_EVERY = 0.2
 class Follower:
     """One reader: how far it has come, and where in the tail goes on what it has not seen.
 
-    `position` counts things that the tail ever held; None: there is nothing new.
+    `position` counts things that the tail ever held; None: there is nothing new. `standings`: it
+    is told how its run stands as well, not of events alone.
     """
 
-    __slots__ = ("_woken", "at", "ended", "position", "wanted")
+    __slots__ = ("_woken", "at", "ended", "position", "standings", "wanted")
 
-    def __init__(self, wanted: EventFilter, at: int) -> None:
+    def __init__(self, wanted: EventFilter, at: int, *, standings: bool) -> None:
         self.wanted = wanted
+        self.standings = standings
         self.at = at
         self.position: int | None = None
         self.ended = False
@@ -57,7 +59,8 @@ class Follower:
     def wants(self, told: Told) -> bool:
         """Whether it is told of this: of standings of its run, and of events that pass."""
         if told.event is None:
-            return told.run_id == self.wanted.run_id and told.sequence >= self.at
+            of_its_run = self.standings and told.run_id == self.wanted.run_id
+            return of_its_run and told.sequence >= self.at
         return told.sequence > self.at and self.wanted.passes(told.event)
 
 
@@ -92,9 +95,9 @@ class Tail:
         self._stale: frozenset[str] = frozenset()
 
     @contextmanager
-    def followed(self, wanted: EventFilter, at: int) -> Iterator[Follower]:
+    def followed(self, wanted: EventFilter, at: int, *, standings: bool) -> Iterator[Follower]:
         """Let somebody follow for the length of the block, from after `at`."""
-        follower = Follower(wanted, at)
+        follower = Follower(wanted, at, standings=standings)
         self.settle(follower, at)
         group = self._of_all if wanted.run_id is None else self._of_run[wanted.run_id]
         group.add(follower)

@@ -151,15 +151,20 @@ class Tails:
                 del self._open[key_id]
 
     async def follow(
-        self, owner_id: str, start: Start, wanted: EventFilter
+        self, owner_id: str, start: Start, wanted: EventFilter, *, standings: bool = False
     ) -> AsyncGenerator[Batch]:
         """Tell what happens; the last batch, and no other, has an end.
 
-        With a run in the filter that is its end, once all that belongs to it was told.
+        With a run in the filter that is its end, once all that belongs to it was told. Silence is
+        what the reader hears, however much happens that its filter holds back.
         """
         loop = asyncio.get_running_loop()
-        with self._tail(owner_id, start.newest) as tail, tail.followed(wanted, start.at) as reader:
+        with (
+            self._tail(owner_id, start.newest) as tail,
+            tail.followed(wanted, start.at, standings=standings) as reader,
+        ):
             reader.ended = start.ended
+            given = loop.time()
             while not self._draining:
                 if reader.position is None and reader.ended:
                     reader.ended = await self._is_over(wanted.run_id)
@@ -167,17 +172,21 @@ class Tails:
                         yield Batch(at=reader.at, end=End.RUN_ENDED)
                         return
                     continue
-                if reader.position is None:
-                    woken = await reader.wait(self._limits.heartbeat)
-                    if not woken and reader.position is None:
+                if (left := given + self._limits.heartbeat - loop.time()) <= 0:
+                    if reader.position is None:
                         reader.at = max(reader.at, tail.at)
-                        yield Batch(at=reader.at)
+                    given = loop.time()
+                    yield Batch(at=reader.at)
+                    continue
+                if reader.position is None:
+                    await reader.wait(left)
                     continue
                 await self._pace.turn()
                 told = await self._next(tail, reader)
+                if not told:
+                    continue
                 given = loop.time()
-                if told:
-                    yield Batch(told=tuple(told), at=reader.at)
+                yield Batch(told=tuple(told), at=reader.at)
                 if loop.time() - given > self._limits.slow_seconds:
                     yield Batch(at=reader.at, end=End.TOO_SLOW)
                     return

@@ -88,8 +88,7 @@ class Watches:
             status = run.status
             yield Batch(told=(Told(start.at, run=run),), at=start.at), status
             del run  # ten thousand idle watches need not hold it
-            wanted = EventFilter(run_id=run_id)
-            async with aclosing(self._tails.follow(owner_id, start, wanted)) as batches:
+            async with aclosing(self._follow(owner_id, start, run_id)) as batches:
                 async for batch in batches:
                     told = tuple(_coalesced(batch.told))
                     for one in told:
@@ -100,6 +99,9 @@ class Watches:
                         yield Batch(told=(Told(batch.at, run=run),), at=batch.at), status
                     if told or not batch.told:
                         yield Batch(told=told, at=batch.at, end=batch.end), status
+
+    def _follow(self, owner_id: str, start: Start, run_id: str) -> AsyncGenerator[Batch]:
+        return self._tails.follow(owner_id, start, EventFilter(run_id=run_id), standings=True)
 
     async def _begin(
         self, owner_id: str, run_id: str, after: int | None
@@ -131,7 +133,11 @@ class Watches:
             sent = start.at
             # The tail only says when to look: results are read from their own rows.
             wake = Start(at=start.newest, newest=start.newest, ended=start.ended)
-            wanted = EventFilter(run_id=run.run_id, event_types=_RESULT_EVENTS)
+            wanted = EventFilter(
+                run_id=run.run_id,
+                video_ids=(video_id,) if video_id is not None else (),
+                event_types=_RESULT_EVENTS,
+            )
             async with aclosing(self._tails.follow(owner_id, wake, wanted)) as batches:
                 while found := await self._results(run, video_id, sent):
                     for update in found:

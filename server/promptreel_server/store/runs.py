@@ -151,7 +151,7 @@ def request_stop(tx: Transaction, run_id: str, requested_by: str) -> Run:
 
     A run that a retry took up again can be stopped again.
     """
-    tx.execute(
+    asked = tx.execute(
         update(runs)
         .where(
             runs.c.run_id == run_id,
@@ -164,10 +164,12 @@ def request_stop(tx: Transaction, run_id: str, requested_by: str) -> Run:
             stop_observed_at=None,
             stop_completed_at=None,
         )
-    )
+    ).rowcount
     run = load(tx.connection, run_id)
     if run is None:
         raise NotFound(f"There is no run {run_id}.", details={"run_id": run_id})
+    if asked:
+        _tell(tx, run, EventType.RUN_PROGRESS, {"phase": "stopping"})
     return run
 
 
@@ -202,14 +204,18 @@ def start(tx: Transaction, run: Run) -> None:
         .values(status=RunStatus.PROCESSING)
     ).rowcount
     if moved:
-        feed.append(
-            tx,
-            run.owner_id,
-            EventType.RUN_STARTED,
-            run_id=run.run_id,
-            index_id=run.target.index_id,
-            payload={"status": RunStatus.PROCESSING.value},
-        )
+        _tell(tx, run, EventType.RUN_STARTED, {"status": RunStatus.PROCESSING.value})
+
+
+def _tell(tx: Transaction, run: Run, event_type: EventType, payload: Mapping[str, Any]) -> None:
+    feed.append(
+        tx,
+        run.owner_id,
+        event_type,
+        run_id=run.run_id,
+        index_id=run.target.index_id,
+        payload=payload,
+    )
 
 
 def fail(tx: Transaction, run_id: str, message: str) -> None:
@@ -225,6 +231,7 @@ def reopen(
     tx: Transaction, run_id: str, kind: MediaType, was: RunMediaStatus, *, segments: int
 ) -> None:
     """Take one failed media item, and its stand-in segments, out of the counters; go on."""
+    before = load(tx.connection, run_id)
     count_media(tx, run_id, kind, was, RunMediaStatus.PENDING)
     _add(tx, run_id, {"total_segments": -segments, "failed_segments": -segments})
     tx.execute(
@@ -232,6 +239,8 @@ def reopen(
         .where(runs.c.run_id == run_id)
         .values(status=RunStatus.PROCESSING, error_message=None, completed_at=None)
     )
+    if before is not None and before.status.terminal:
+        _tell(tx, before, EventType.RUN_STARTED, {"status": RunStatus.PROCESSING.value})
 
 
 def count_media(
