@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check unit gen format bench chaos clean
+.PHONY: help demo test check unit gen format fuzz chaos clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ format: $(VENV)/.dev ## format the code
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+fuzz: $(VENV)/.dev ## hold the API to its own description for twenty minutes
+	FUZZ_SECONDS=1200 $(BIN)/python -m pytest tests/gateway/test_description.py -s
 
 chaos: $(VENV)/.dev ## kill the server thirty times and count what is left
 	CHAOS=long $(BIN)/python -m pytest tests/chaos -x

@@ -9,6 +9,7 @@
 
 local FILTER = "promptreel.envelope"
 local SERVING = "\8\1" -- a HealthCheckResponse whose status is SERVING
+local HEALTH = "/healthz"
 local JSON = "application/json"
 local LONGEST_REQUEST_ID = 128
 local BAD_KEY = "Idempotency-Key is bad"
@@ -85,7 +86,9 @@ end
 local function drop_foreign_headers(headers)
   local foreign = {}
   for name, value in pairs(headers) do
-    if name:find("^grpc%-") or name:find("%-bin$") or value:find("[^\32-\126]") then
+    local bare = name:gsub("^:", "")
+    local odd = bare:find("[^%l%d_%.%-]") or value:find("[^\32-\126]") -- HTTP knows more
+    if odd or name:find("^grpc%-") or name:find("%-bin$") then
       foreign[#foreign + 1] = name
     end
   end
@@ -118,7 +121,8 @@ function envoy_on_request(handle)
     return
   end
   local path, query = (headers:get(":path") or ""):match("^([^?]*)%??(.*)$") -- CONNECT has none
-  if path == "/healthz" then
+  local method = headers:get(":method")
+  if path == HEALTH and (method == "GET" or method == "HEAD") then
     return answer_health(handle)
   end
   if path:find("%%2[fF]") or path:find("%%5[cC]") then
@@ -129,22 +133,27 @@ function envoy_on_request(handle)
   if (headers:get("idempotency-key") or ""):find("[^\32-\126]") then
     return handle:respond({ [":status"] = "400" }, BAD_KEY) -- grpc could not hand it on
   end
-  local twice = query ~= "" and find_contradiction(headers:get(":method"), path, query)
+  local twice = query ~= "" and find_contradiction(method, path, query)
   if twice then
     return handle:respond({ [":status"] = "400" }, IN_PATH .. twice)
   end
   drop_foreign_headers(headers)
 end
 
--- The methods that a path is known with, "" for none.
+-- The methods that a path is known with, "" for none. A path that is spelt out, as
+-- /prompt-runs/execute, is none of those where a field stands in its place.
 local function methods_of(path)
-  local methods = {}
+  if path == HEALTH then
+    return "GET, HEAD"
+  end
+  local methods, spelt_out = {}, {}
   for _, route in ipairs(ROUTES) do
     if path:find(route[1]) then
-      methods[#methods + 1] = route[2]
+      local list = route[4] == ",," and spelt_out or methods
+      list[#list + 1] = route[2]
     end
   end
-  return table.concat(methods, ", ")
+  return table.concat(#spelt_out > 0 and spelt_out or methods, ", ")
 end
 
 local function explain_type(name)

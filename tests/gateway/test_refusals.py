@@ -40,6 +40,8 @@ def test_an_unknown_path_is_not_found(rest: httpx.Client, path: str) -> None:
         ("PATCH", "/api/v2/prompts/prompt_1", "GET, PUT, DELETE"),
         ("POST", "/openapi.json", "GET"),
         ("OPTIONS", "/api/v2/indexes", "POST, GET"),
+        ("PUT", "/api/v2/prompt-runs/execute", "POST"),
+        ("TRACE", "/healthz", "GET, HEAD"),
     ],
 )
 def test_a_known_path_with_another_method_says_which_it_knows(
@@ -177,6 +179,7 @@ def test_headers_that_grpc_would_act_on_or_choke_on_stay_outside(
         b"grpc-timeout": b"1n",
         b"grpc-encoding": b"gzip",
         b"some-bin": b"@@@",
+        b"o'dd+name": b"fine in HTTP",
         b"latin": "é".encode("latin-1"),
         b"x-api-key": b"sk_1",
         b"authorization": b"Bearer sk_2",
@@ -185,7 +188,7 @@ def test_headers_that_grpc_would_act_on_or_choke_on_stay_outside(
     }
     assert rest.get("/api/v2/prompt-runs/run_odd", headers=odd).status_code == 200
     seen = stand_in.metadata["run_odd"]
-    assert not {"grpc-timeout", "grpc-encoding", "some-bin", "latin"} & set(seen)
+    assert not {"grpc-timeout", "grpc-encoding", "some-bin", "latin", "o'dd+name"} & set(seen)
     assert (seen["x-api-key"], seen["authorization"]) == ("sk_1", "Bearer sk_2")
     assert (seen["idempotency-key"], seen["last-event-id"]) == ("k-1", "7")
 

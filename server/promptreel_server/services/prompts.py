@@ -127,6 +127,8 @@ class PromptService(prompt_pb2_grpc.PromptServiceServicer):
         self, request: prompt_pb2.TestSchemaRequest, context: Context
     ) -> prompt_pb2.TestSchemaResponse:
         """Check sample data against a schema; what does not fit is an answer."""
+        if not request.HasField("json_schema"):
+            raise Invalid.field("json_schema", "is missing; send the schema to test")
         body, sample = from_struct(request.json_schema), from_struct(request.sample_data)
         try:
             schema.check_schema(body)
