@@ -16,7 +16,7 @@ from typing import TextIO
 import grpc
 from grpc_health.v1 import health
 
-from promptreel_server import upkeep
+from promptreel_server import metrics, upkeep
 from promptreel_server.engine.deletion import Deleter, sweep
 from promptreel_server.engine.engine import Engine
 from promptreel_server.engine.imports import ImportLimits, Imports
@@ -84,6 +84,7 @@ class _Built:
     from_uris: UriImports
     tails: Tails
     keys: KeyRing
+    gauges: metrics.Gauges
     first_key: str | None
 
 
@@ -119,6 +120,9 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         grpc_port = _bind(server, settings)
         await server.start()
         tasks = await stack.enter_async_context(_working(settings, built))
+        await stack.enter_async_context(
+            metrics.told(built.gauges, host=settings.host, port=settings.metrics_port)
+        )
         stack.push_async_callback(_drain, settings, server, built, healthy)
         rest_port = None
         if settings.gateway:
@@ -181,6 +185,7 @@ async def _build(settings: Settings, database: Database, ffmpeg: Ffmpeg, models:
         from_uris=from_uris,
         tails=tails,
         keys=ring,
+        gauges=metrics.Gauges(database=database, engine=engine, lanes=means.lanes, tails=tails),
         first_key=first_key,
     )
 

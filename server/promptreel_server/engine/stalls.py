@@ -34,6 +34,8 @@ class Stalls:
         self._in_hand = in_hand
         self._after = after
         self._seen: dict[str, _Seen] = {}
+        self.count = 0
+        """Runs that made no progress for too long when last looked at."""
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
@@ -47,8 +49,10 @@ class Stalls:
         now = asyncio.get_running_loop().time()
         going = await self._means.database.read(stalls.going)
         self._seen = {run.run_id: self._seen_again(run, now) for run in going}
+        late = {run.run_id for run in going if now - self._seen[run.run_id].since >= self._after}
+        self.count = len(late)
         for run in going:
-            stalled = now - self._seen[run.run_id].since >= self._after
+            stalled = run.run_id in late
             warning = f"No progress for {self._after:g} s: {self._why(run)}." if stalled else None
             if warning != run.processing_warning:
                 await self._flag(run, warning)

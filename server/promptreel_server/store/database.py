@@ -58,6 +58,11 @@ class Database:
         return self._writer.crowded
 
     @property
+    def waiting(self) -> int:
+        """How many changes wait to be written."""
+        return self._writer.waiting
+
+    @property
     def trouble(self) -> str | None:
         """Why something could not be written lately; None where all could."""
         return self._writer.trouble

@@ -68,6 +68,11 @@ class Writer:
         return self._trouble if lately else None
 
     @property
+    def waiting(self) -> int:
+        """How many changes wait in the queue."""
+        return self._queue.qsize()
+
+    @property
     def crowded(self) -> bool:
         """Whether so much waits that callers should come back later."""
         return self._queue.qsize() >= MOST_QUEUED // 2
