@@ -274,3 +274,18 @@ async def test_many_watches_over_one_run_all_see_its_end(runner: Runner) -> None
 
     assert all(one == seen[0] for one in seen)
     assert len(seen[0]) > 2 * SEGMENTS
+
+
+@pytest.mark.parametrize("model", ["canned:weary", "canned:hopeless"])
+def test_a_watch_of_a_run_that_is_over_stays_for_its_retries(runner: Runner, model: str) -> None:
+    run = runner.finished(runner.video(), processing_model=model)
+    asked = runner.retry_all(run.run_id)
+
+    updates = list(_watch(runner, run.run_id))
+
+    ends = [u for u in updates if u.event.event_type.startswith("segment.retry.")]
+    over = [u for u in ends if not u.event.event_type.endswith("started")]
+    assert len(over) == len(asked.retries) > 0
+    assert updates[-1].end.reason == Reason.run_ended
+    assert updates[-1].end.status == runner.get(run.run_id).status
+    assert updates[-1].end.status == (Status.completed if "weary" in model else Status.failed)

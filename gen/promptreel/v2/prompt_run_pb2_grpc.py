@@ -265,8 +265,9 @@ class PromptRunServiceServicer:
 
     def WatchPromptRun(self, request, context):
         """Streams one run: first as it stands, then every change in order, heartbeats while it is quiet,
-        and an explicit end. Counters are sent at most 5 times a second, no change of a status is left
-        out. Come back with the last sequence seen and nothing is missed or repeated.
+        and an explicit end, once the run is over and none of its retries is under way. Counters are
+        sent at most 5 times a second, no change of a status is left out. Come back with the last
+        sequence seen and nothing is missed or repeated.
         REST: `RestService.WatchPromptRunEvents`, server-sent events.
         Scope: read.
         Errors: NOT_FOUND where there is no such run; INVALID_REQUEST where the sequence is negative or

@@ -127,8 +127,9 @@ class PromptRunServiceStub:
     """
     WatchPromptRun: _grpc.UnaryStreamMultiCallable[_prompt_run_pb2.WatchPromptRunRequest, _prompt_run_pb2.PromptRunUpdate]
     """Streams one run: first as it stands, then every change in order, heartbeats while it is quiet,
-    and an explicit end. Counters are sent at most 5 times a second, no change of a status is left
-    out. Come back with the last sequence seen and nothing is missed or repeated.
+    and an explicit end, once the run is over and none of its retries is under way. Counters are
+    sent at most 5 times a second, no change of a status is left out. Come back with the last
+    sequence seen and nothing is missed or repeated.
     REST: `RestService.WatchPromptRunEvents`, server-sent events.
     Scope: read.
     Errors: NOT_FOUND where there is no such run; INVALID_REQUEST where the sequence is negative or
@@ -237,8 +238,9 @@ class PromptRunServiceAsyncStub(PromptRunServiceStub):
     """
     WatchPromptRun: _aio.UnaryStreamMultiCallable[_prompt_run_pb2.WatchPromptRunRequest, _prompt_run_pb2.PromptRunUpdate]  # type: ignore[assignment]
     """Streams one run: first as it stands, then every change in order, heartbeats while it is quiet,
-    and an explicit end. Counters are sent at most 5 times a second, no change of a status is left
-    out. Come back with the last sequence seen and nothing is missed or repeated.
+    and an explicit end, once the run is over and none of its retries is under way. Counters are
+    sent at most 5 times a second, no change of a status is left out. Come back with the last
+    sequence seen and nothing is missed or repeated.
     REST: `RestService.WatchPromptRunEvents`, server-sent events.
     Scope: read.
     Errors: NOT_FOUND where there is no such run; INVALID_REQUEST where the sequence is negative or
@@ -428,8 +430,9 @@ class PromptRunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_prompt_run_pb2.PromptRunUpdate], _abc.AsyncIterator[_prompt_run_pb2.PromptRunUpdate]]:
         """Streams one run: first as it stands, then every change in order, heartbeats while it is quiet,
-        and an explicit end. Counters are sent at most 5 times a second, no change of a status is left
-        out. Come back with the last sequence seen and nothing is missed or repeated.
+        and an explicit end, once the run is over and none of its retries is under way. Counters are
+        sent at most 5 times a second, no change of a status is left out. Come back with the last
+        sequence seen and nothing is missed or repeated.
         REST: `RestService.WatchPromptRunEvents`, server-sent events.
         Scope: read.
         Errors: NOT_FOUND where there is no such run; INVALID_REQUEST where the sequence is negative or

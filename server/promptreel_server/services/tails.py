@@ -15,7 +15,7 @@ from promptreel_server.services.call import current_call
 from promptreel_server.services.pace import Pace
 from promptreel_server.services.tail import Follower, Found, Tail
 from promptreel_server.services.told import Told
-from promptreel_server.store import feed, runs
+from promptreel_server.store import feed, retries, runs
 from promptreel_server.store.database import Database
 from promptreel_server.store.feed import EventFilter
 
@@ -260,6 +260,6 @@ def _check_kept(c: Connection, owner_id: str, after: int) -> None:
 
 
 def has_ended(c: Connection, run_id: str) -> bool:
-    """Whether a run is over, or gone."""
+    """Whether a run is over and no retry of it is under way, or it is gone."""
     run = runs.load(c, run_id)
-    return run is None or run.status.terminal
+    return run is None or (run.status.terminal and not retries.any_open(c, run_id))

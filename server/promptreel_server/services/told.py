@@ -7,6 +7,8 @@ from promptreel_server.model.event import RUN_ENDED, Event, EventType
 from promptreel_server.services import sse
 from promptreel_server.services.event_messages import event_message
 
+_ENDS = RUN_ENDED | {EventType.RETRY_COMPLETED, EventType.RETRY_FAILED}
+
 
 class Told:
     """One event, or how a run stood at its place in the feed.
@@ -39,8 +41,8 @@ class Told:
 
     @property
     def ends_run(self) -> bool:
-        """Whether a run came to an end by it."""
-        return self.event is not None and self.event.event_type in RUN_ENDED
+        """Whether a run may be over by it: it came to its end, or a retry of it did."""
+        return self.event is not None and self.event.event_type in _ENDS
 
     @cached_property
     def run_update(self) -> prompt_run_pb2.PromptRunUpdate:

@@ -67,11 +67,13 @@ def awaited(connection: Connection, retry: Retry) -> bool:
     return any(not outcome for outcome in connection.execute(in_hand).scalars())
 
 
-def any_open(connection: Connection, run_id: str, video_id: str) -> bool:
-    """Tell whether a retry of a media item of a run is under way or still to come."""
+def any_open(connection: Connection, run_id: str, video_id: str | None = None) -> bool:
+    """Tell whether a retry is under way or still to come, of a run or of one media item of it."""
     statement = select(retries.c.retry_id).where(
-        retries.c.run_id == run_id, retries.c.video_id == video_id, retries.c.status.in_(OPEN)
+        retries.c.run_id == run_id, retries.c.status.in_(OPEN)
     )
+    if video_id is not None:
+        statement = statement.where(retries.c.video_id == video_id)
     return connection.execute(statement.limit(1)).first() is not None
 
 
