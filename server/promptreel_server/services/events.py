@@ -14,6 +14,7 @@ from promptreel_server.model.event import EventType
 from promptreel_server.services import sse
 from promptreel_server.services.call import current_call
 from promptreel_server.services.tails import Batch, End, Start, Tails, begin
+from promptreel_server.services.told import Told
 from promptreel_server.services.watches import heartbeat, split
 from promptreel_server.store import indexes, media, runs
 from promptreel_server.store.database import Database
@@ -42,9 +43,8 @@ class EventService(event_pb2_grpc.EventServiceServicer):
                     yield EventUpdate(sequence=batch.at, error=_ERRORS[batch.end])
                 elif not batch.told and batch.end is None:
                     yield EventUpdate(sequence=batch.at, heartbeat=heartbeat())
-                updates = [told.event_update for told in batch.told]
-                for part in split(updates, request.updates_at_once):
-                    yield part[0] if len(part) == 1 else _several(part)
+                for part in split(batch.told, request.updates_at_once):
+                    yield part[0].event_update if len(part) == 1 else _several(part)
 
     async def frames(self, request: event_pb2.WatchEventsRequest) -> AsyncGenerator[bytes]:
         """Do what `WatchEvents` does for a reader of server-sent events."""
@@ -75,9 +75,10 @@ class EventService(event_pb2_grpc.EventServiceServicer):
                     yield batch
 
 
-def _several(part: Sequence[EventUpdate]) -> EventUpdate:
-    updates = event_pb2.EventUpdates(updates=part)
-    return EventUpdate(sequence=part[-1].sequence, several=updates)
+def _several(part: Sequence[Told]) -> EventUpdate:
+    update = EventUpdate(sequence=part[-1].sequence)
+    update.several.MergeFromString(b"".join(told.packed_event_update for told in part))
+    return update
 
 
 def _error(message: str) -> event_pb2.StreamError:

@@ -52,6 +52,19 @@ class Told:
         return prompt_run_pb2.PromptRunUpdate(sequence=self.sequence, event=self._event)
 
     @cached_property
+    def packed_run_update(self) -> bytes:
+        """That message as one of several, for messages that are joined from such bytes.
+
+        Joining costs a third of what copying messages into another does.
+        """
+        return prompt_run_pb2.PromptRunUpdates(updates=[self.run_update]).SerializeToString()
+
+    @cached_property
+    def packed_event_update(self) -> bytes:
+        """The same of `event_update`."""
+        return event_pb2.EventUpdates(updates=[self.event_update]).SerializeToString()
+
+    @cached_property
     def event_update(self) -> event_pb2.EventUpdate:
         """The message of a watch over events; a standing is none."""
         return event_pb2.EventUpdate(sequence=self.sequence, event=self._event)

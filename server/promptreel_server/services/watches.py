@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -20,8 +19,6 @@ from promptreel_server.services.told import Told
 from promptreel_server.store import run_media, run_segments, runs
 from promptreel_server.store.database import Database
 from promptreel_server.store.feed import EventFilter
-
-Message = TypeVar("Message")
 
 RESULTS_AT_ONCE = 100
 
@@ -60,9 +57,8 @@ class Watches:
                 elif not batch.told:
                     yield Update(sequence=batch.at, heartbeat=heartbeat())
                 else:
-                    updates = [told.run_update for told in batch.told]
-                    for part in split(updates, request.updates_at_once):
-                        yield part[0] if len(part) == 1 else _several(part)
+                    for part in split(batch.told, request.updates_at_once):
+                        yield part[0].run_update if len(part) == 1 else _several(part)
 
     async def run_frames(
         self, request: prompt_run_pb2.WatchPromptRunRequest
@@ -181,15 +177,16 @@ def _coalesced(told: tuple[Told, ...]) -> Iterator[Told]:
             yield one
 
 
-def split(updates: Sequence[Message], most: int) -> Iterator[Sequence[Message]]:
-    """Split what is sent at once into as much as one message may hold; 0: one."""
+def split(told: Sequence[Told], most: int) -> Iterator[Sequence[Told]]:
+    """Split what is told at once into as much as one message may hold; 0: one."""
     most = max(1, most)
-    return (updates[first : first + most] for first in range(0, len(updates), most))
+    return (told[first : first + most] for first in range(0, len(told), most))
 
 
-def _several(part: Sequence[Update]) -> Update:
-    updates = prompt_run_pb2.PromptRunUpdates(updates=part)
-    return Update(sequence=part[-1].sequence, several=updates)
+def _several(part: Sequence[Told]) -> Update:
+    update = Update(sequence=part[-1].sequence)
+    update.several.MergeFromString(b"".join(told.packed_run_update for told in part))
+    return update
 
 
 def _over(status: "enums_pb2.RunStatus.Value.ValueType") -> bool:
