@@ -5,7 +5,9 @@ Run from the project's folder with a server that has the run, while it is going:
 """
 
 import argparse
+import inspect
 import io
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -15,15 +17,21 @@ from promptreel_client.cli.bars import picture
 from promptreel_client.cli.progress import RunProgress
 
 PICTURE = Path(__file__).parents[1] / "docs/images/watch.svg"
-COLUMNS = 92
+COLUMNS = 96
 ROWS = 20
+
+_RICH = inspect.signature(Console.export_svg).parameters["code_format"].default
+FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", _RICH, flags=re.DOTALL).replace(
+    "Fira Code, monospace", "monospace"
+)
+"""Rich's picture of a terminal in the reader's own typeface: a picture fetches nothing."""
 
 
 def draw(progress: RunProgress, run_id: str) -> str:
     """Draw what a terminal shows of a run as it stands."""
     console = Console(record=True, file=io.StringIO(), width=COLUMNS, force_terminal=True)
     console.print(picture(progress, rows=ROWS))
-    return console.export_svg(title=f"promptreel watch {run_id}")
+    return console.export_svg(title=f"promptreel watch {run_id}", code_format=FORMAT)
 
 
 def far_enough(progress: RunProgress, share: float) -> bool:

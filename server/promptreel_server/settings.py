@@ -76,7 +76,7 @@ class Settings:
     request_burst: int = _set(1000, "Calls that one key may make at once.", least=1)
     watches_per_key: int = _set(20_000, "Watches that one key may have open.", least=1)
     heartbeat_seconds: float = _set(
-        10.0, "Seconds of silence on a watch before a heartbeat.", least=0.1
+        15.0, "Seconds of silence on a watch before a heartbeat.", least=0.1
     )
     events_kept_days: int = _set(30, "Days that events are kept.", least=1)
     events_kept_rows: int = _set(10_000_000, "Events that are kept at the most.", least=1000)

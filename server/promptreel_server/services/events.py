@@ -43,8 +43,11 @@ class EventService(event_pb2_grpc.EventServiceServicer):
                     yield EventUpdate(sequence=batch.at, error=_ERRORS[batch.end])
                 elif not batch.told and batch.end is None:
                     yield EventUpdate(sequence=batch.at, heartbeat=heartbeat())
-                for part in split(batch.told, request.updates_at_once):
-                    yield part[0].event_update if len(part) == 1 else _several(part)
+                if batch.told:
+                    for part in split(batch.told, request.updates_at_once):
+                        yield part[0].event_update if len(part) == 1 else _several(part)
+                    del part
+                del batch  # what was told need not live until there is more
 
     async def frames(self, request: event_pb2.WatchEventsRequest) -> AsyncGenerator[bytes]:
         """Do what `WatchEvents` does for a reader of server-sent events."""
@@ -56,6 +59,7 @@ class EventService(event_pb2_grpc.EventServiceServicer):
                     yield b"".join(told.frame for told in batch.told)
                 elif batch.end is None:
                     yield sse.comment("heartbeat")
+                del batch
 
     async def _batches(self, request: event_pb2.WatchEventsRequest) -> AsyncGenerator[Batch]:
         owner_id = current_call().owner_id
@@ -73,6 +77,7 @@ class EventService(event_pb2_grpc.EventServiceServicer):
             async with aclosing(self._tails.follow(owner_id, start, wanted)) as batches:
                 async for batch in batches:
                     yield batch
+                    del batch
 
 
 def _several(part: Sequence[Told]) -> EventUpdate:

@@ -113,6 +113,7 @@ class Gate(grpc.aio.ServerInterceptor):
                             begun = True
                             await context.send_initial_metadata(tuple(headers))
                         yield message
+                        del message  # a quiet stream holds nothing
             except Exception as error:  # noqa: BLE001 - every error becomes a status
                 await _abort(context, error, asked.request_id)
 

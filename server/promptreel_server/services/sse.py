@@ -78,6 +78,7 @@ async def stream(frames: AsyncGenerator[bytes]) -> AsyncGenerator[HttpBody]:
                     begun = True
                     yield _body(comment("open"))
                 yield _body(data)
+                del data
     except PromptreelError as error:
         if not begun:
             raise

@@ -32,7 +32,7 @@ class Follower:
     is told how its run stands as well, not of events alone.
     """
 
-    __slots__ = ("_woken", "at", "ended", "position", "standings", "wanted")
+    __slots__ = ("_waiter", "_woken", "at", "ended", "position", "standings", "wanted")
 
     def __init__(self, wanted: EventFilter, at: int, *, standings: bool) -> None:
         self.wanted = wanted
@@ -40,21 +40,33 @@ class Follower:
         self.at = at
         self.position: int | None = None
         self.ended = False
-        self._woken = asyncio.Event()
+        self._woken = False
+        self._waiter: asyncio.Future[None] | None = None
 
     def wake(self) -> None:
         """Let `wait` return."""
-        self._woken.set()
+        self._woken = True
+        self._let_go()
 
-    async def wait(self, seconds: float) -> bool:
-        """Wait until woken; False after so many seconds."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            return False
-        self._woken.clear()
-        return True
+    async def wait(self, seconds: float) -> None:
+        """Wait until woken, for so many seconds at the most.
+
+        One future and one timer: thousands of quiet watches wait here.
+        """
+        if not self._woken:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(seconds, self._let_go)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        self._woken = False
+
+    def _let_go(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def wants(self, told: Told) -> bool:
         """Whether it is told of this: of standings of its run, and of events that pass."""

@@ -35,7 +35,7 @@ REST_SECONDS = 0.004
 class WatchLimits:
     """Bounds of watches."""
 
-    heartbeat: float = 10.0
+    heartbeat: float = 15.0
     """Seconds of silence before a heartbeat."""
     most_per_key: int = 20_000
     """Watches that one key may have open."""
@@ -187,6 +187,7 @@ class Tails:
                     continue
                 given = loop.time()
                 yield Batch(told=tuple(told), at=reader.at)
+                del told  # ten thousand quiet watches need not hold what they told last
                 if loop.time() - given > self._limits.slow_seconds:
                     yield Batch(at=reader.at, end=End.TOO_SLOW)
                     return

@@ -59,6 +59,8 @@ class Watches:
                 else:
                     for part in split(batch.told, request.updates_at_once):
                         yield part[0].run_update if len(part) == 1 else _several(part)
+                    del part
+                del batch  # what was told need not live until there is more
 
     async def run_frames(
         self, request: prompt_run_pb2.WatchPromptRunRequest
@@ -72,6 +74,7 @@ class Watches:
                     yield b"".join(told.frame for told in batch.told)
                 else:
                     yield sse.comment("heartbeat")
+                del batch
 
     async def _batches(
         self, request: prompt_run_pb2.WatchPromptRunRequest
@@ -83,18 +86,18 @@ class Watches:
             start, run = await self._begin(owner_id, run_id, after)
             status = run.status
             yield Batch(told=(Told(start.at, run=run),), at=start.at), status
-            del run  # ten thousand idle watches need not hold it
+            del run  # ten thousand quiet watches need not hold it
             async with aclosing(self._follow(owner_id, start, run_id)) as batches:
                 async for batch in batches:
                     told = tuple(_coalesced(batch.told))
-                    for one in told:
-                        status = one.run.status if one.run is not None else status
+                    status = _newest(told, status)
                     if batch.end is End.RUN_ENDED and not start.ended and not _over(status):
                         _, run = await self._begin(owner_id, run_id, None)
                         status = run.status
                         yield Batch(told=(Told(batch.at, run=run),), at=batch.at), status
                     if told or not batch.told:
                         yield Batch(told=told, at=batch.at, end=batch.end), status
+                    del batch, told
 
     def _follow(self, owner_id: str, start: Start, run_id: str) -> AsyncGenerator[Batch]:
         return self._tails.follow(owner_id, start, EventFilter(run_id=run_id), standings=True)
@@ -167,6 +170,13 @@ class Watches:
             return updates
 
         return await self._database.read(read)
+
+
+def _newest(
+    told: tuple[Told, ...], status: "enums_pb2.RunStatus.Value.ValueType"
+) -> "enums_pb2.RunStatus.Value.ValueType":
+    standings = [one.run for one in told if one.run is not None]
+    return standings[-1].status if standings else status
 
 
 def _coalesced(told: tuple[Told, ...]) -> Iterator[Told]:
