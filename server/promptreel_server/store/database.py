@@ -53,11 +53,6 @@ class Database:
         self._writing.dispose()
 
     @property
-    def crowded(self) -> bool:
-        """Whether so many changes wait that callers should come back later."""
-        return self._writer.crowded
-
-    @property
     def waiting(self) -> int:
         """How many changes wait to be written."""
         return self._writer.waiting

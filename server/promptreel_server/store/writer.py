@@ -72,11 +72,6 @@ class Writer:
         """How many changes wait in the queue."""
         return self._queue.qsize()
 
-    @property
-    def crowded(self) -> bool:
-        """Whether so much waits that callers should come back later."""
-        return self._queue.qsize() >= MOST_QUEUED // 2
-
     async def write(self, change: Callable[[Transaction], Result]) -> Result:
         """Apply one change and answer what it returns, once it is committed."""
 
