@@ -21,7 +21,7 @@ COLUMNS = 96
 ROWS = 20
 
 _RICH = inspect.signature(Console.export_svg).parameters["code_format"].default
-FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", _RICH, flags=re.DOTALL).replace(
+FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*|<!--.*?-->\s*", "", _RICH, flags=re.DOTALL).replace(
     "Fira Code, monospace", "monospace"
 )
 """Rich's picture of a terminal in the reader's own typeface: a picture fetches nothing."""
