@@ -106,9 +106,7 @@ async def test_a_full_queue_refuses_after_a_while_and_says_so(
             asyncio.ensure_future(database.write(lambda tx: put(tx, ["more"]))) for _ in range(6)
         ]
         await asyncio.sleep(0)
-        crowded = database.crowded
         told = await asyncio.gather(first, *more, return_exceptions=True)
         other.execute("ROLLBACK")
         other.close()
-    assert crowded, told
     assert any("wait to be written" in str(answer) for answer in told), told
