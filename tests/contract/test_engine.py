@@ -83,7 +83,7 @@ async def test_a_run_gives_every_segment_one_valid_result_in_order(running: Rig)
 
 async def test_a_second_run_reuses_the_segments_and_makes_no_call(running: Rig) -> None:
     video = await running.add(seconds=50)
-    prompt = await running.prompt()
+    prompt = await running.prompt(video_level=True)
     first = await running.execute(prompt, [video])
     await running.ended(first.run_id)
     second = await running.execute(prompt, [video])
@@ -97,10 +97,11 @@ async def test_a_second_run_reuses_the_segments_and_makes_no_call(running: Rig) 
         lambda c: running.engine.estimate(c, running.order(prompt, [video]))
     )
     assert estimate["reused_llm_calls"] == 5
-    assert estimate["llm_calls"] == {"low": 0, "high": 0}
+    assert estimate["llm_calls"] == {"low": 0, "high": 1}
     assert not ended.created_new_segments
     assert [f.segment.segment_id for f in before] == [f.segment.segment_id for f in after]
     assert [f.metadata for f in before] == [f.metadata for f in after]
+    assert len(page.items) == 6, "five segments and the synthesis"
     assert all(recorded.call.cached for recorded in page.items)
     assert sum(recorded.call.total_tokens for recorded in page.items) == 0
 

@@ -32,6 +32,8 @@ def estimate(checked: Checked, limits: Limits, foresight: Foresight) -> dict[str
     low: Counter[str] = Counter()
     high: Counter[str] = Counter()
     tokens_low = tokens_high = reused = spared = 0
+    level = checked.prompt.video_level is not None
+    syntheses = {"low": 0, "high": level * len(checked.media)}
     asked = len(checked.prompt.prompt_text) // CHARACTERS_A_TOKEN
     for item in checked.media:
         kind = item.media_type.value
@@ -45,6 +47,7 @@ def estimate(checked: Checked, limits: Limits, foresight: Foresight) -> dict[str
                 again = foresight.reused(item, known.segmentation_id)
         else:
             fewest, most = _segments(checked, item, limits)
+        syntheses["low"] += level and again < most  # of the same material, one was made before
         reused += known is not None
         spared += again
         low[kind] += fewest
@@ -53,14 +56,13 @@ def estimate(checked: Checked, limits: Limits, foresight: Foresight) -> dict[str
         share = 1 - again / most  # of the medium, which is sent a segment at a time
         tokens_low += round(least * share) + (fewest - again) * (asked + TOKENS_AN_ANSWER[0])
         tokens_high += round(dearest * share) + (most - again) * (asked + TOKENS_AN_ANSWER[1])
-    syntheses = len(checked.media) if checked.prompt.video_level else 0
     return {
         "media_items": dict(items),
         "seconds": {kind: round(value, 3) for kind, value in seconds.items()},
         "segments": {kind: {"low": low[kind], "high": high[kind]} for kind in items},
         "llm_calls": {
-            "low": sum(low.values()) + syntheses - spared,
-            "high": sum(high.values()) + syntheses - spared,
+            "low": sum(low.values()) + syntheses["low"] - spared,
+            "high": sum(high.values()) + syntheses["high"] - spared,
         },
         "tokens": {"low": tokens_low, "high": tokens_high},
         "reused_segmentations": reused,

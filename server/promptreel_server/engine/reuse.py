@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from datetime import datetime
 
-from promptreel_server.extractors.extractor import Extraction, ExtractionRequest
+from promptreel_server.extractors.extractor import Extraction, ExtractionRequest, SynthesisRequest
 from promptreel_server.extractors.schema import compiled, parse_answer
 from promptreel_server.model.ids import LLM_CALL, new_id
 from promptreel_server.model.llm_call import LlmCall, LlmCallStatus
@@ -34,8 +34,15 @@ class Fingerprints:
 
     def of(self, start: float, end: float, said: str | None) -> str:
         """The fingerprint of a stretch, in seconds, in which this is said (None: not known)."""
+        return self._with([start, end, said])
+
+    def of_all(self, material: str) -> str:
+        """The fingerprint of a synthesis of material that has this fingerprint itself."""
+        return self._with(material)
+
+    def _with(self, own: object) -> str:
         name = self._shared.copy()
-        name.update(json.dumps([start, end, said]).encode())
+        name.update(json.dumps(own).encode())
         return name.hexdigest()
 
 
@@ -47,7 +54,9 @@ def may_serve(extraction: Extraction) -> bool:
     return last.status is LlmCallStatus.SUCCESS and not last.cached
 
 
-def reused(request: ExtractionRequest, earlier: LlmCall, now: datetime) -> Extraction | None:
+def reused(
+    request: ExtractionRequest | SynthesisRequest, earlier: LlmCall, now: datetime
+) -> Extraction | None:
     """The result of an earlier call; None where its answer can't be read as one any more."""
     text = earlier.response_text
     if text is None:

@@ -3,9 +3,11 @@
 import logging
 from dataclasses import replace
 
+from promptreel_server.engine import reuse
 from promptreel_server.engine.keeping import kept
 from promptreel_server.engine.material import Material, source
 from promptreel_server.engine.means import Means
+from promptreel_server.engine.reuse import Fingerprints
 from promptreel_server.engine.segment_work import Scene, internal, learn
 from promptreel_server.engine.stops import Stopped, pause_unless_stopped
 from promptreel_server.errors import FailureCode
@@ -84,13 +86,27 @@ class Synthesizer:
             json_schema=level.json_schema,
             sources=material.sources,
         )
-        extraction = await self._attempts(scene, request)
+        name = _name(scene, request, material)
+        extraction = await self._earlier(scene, request, name)
+        if extraction is None:
+            extraction = await self._attempts(scene, request)
         return SynthesisOutcome(
             item=scene.held,
             prompt_id=scene.run.prompt.prompt_id,
             synthesis=_finished(scene, base, extraction),
             calls=extraction.calls,
+            fingerprint=name if reuse.may_serve(extraction) else None,
         )
+
+    async def _earlier(
+        self, scene: Scene, request: SynthesisRequest, name: str
+    ) -> Extraction | None:
+        """The result of an earlier run that asked just the same, where there is one."""
+        if not scene.run.settings.reuse_llm_calls:
+            return None
+        database = self._means.database
+        found = await database.read(lambda c: llm_calls.answered(c, scene.run.owner_id, (name,)))
+        return reuse.reused(request, found[name], database.clock()) if name in found else None
 
     async def _attempts(self, scene: Scene, request: SynthesisRequest) -> Extraction:
         """Attempt until it works or no attempt is left; the calls of all but the last are kept."""
@@ -133,13 +149,24 @@ class Synthesizer:
         )
 
 
+def _name(scene: Scene, request: SynthesisRequest, material: Material) -> str:
+    fingerprints = Fingerprints(
+        model=scene.extractor.model,
+        generation=scene.extractor.generation,
+        media_sha256=scene.item.sha256,
+        prompt_text=request.instructions_text,
+        json_schema=request.json_schema,
+    )
+    return fingerprints.of_all(material.fingerprint)
+
+
 def _finished(scene: Scene, base: Synthesis, extraction: Extraction) -> Synthesis:
     """The synthesis that an extraction came to."""
     asked = replace(
         base,
         raw_response=extraction.raw_response,
         rendered_prompt_chars=extraction.rendered_prompt_chars,
-        llm_attempted=bool(extraction.calls),
+        llm_attempted=any(not call.cached for call in extraction.calls),
         processing_warning=extraction.warning,
     )
     if extraction.metadata is None:

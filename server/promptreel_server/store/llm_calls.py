@@ -51,14 +51,34 @@ def record(
     calls: Sequence[LlmCall],
     *,
     segment: Segment | None = None,
+    fingerprint: str | None = None,
 ) -> None:
-    """Keep the calls of one segment or, without one, of a media item."""
-    record_all(tx, [row(item, prompt_id, call, segment=segment) for call in calls])
+    """Keep the calls of one segment or, without one, of a media item.
+
+    `fingerprint` is what the last of them asked, where its answer may serve again.
+    """
+    record_all(tx, rows(item, prompt_id, calls, segment=segment, fingerprint=fingerprint))
 
 
-def record_all(tx: Transaction, rows: Sequence[Row]) -> None:
+def rows(
+    item: RunMedia,
+    prompt_id: str,
+    calls: Sequence[LlmCall],
+    *,
+    segment: Segment | None,
+    fingerprint: str | None,
+) -> list[Row]:
+    """Make the rows of calls that came one after the other; see `record`."""
+    last = len(calls) - 1
+    return [
+        _row(item, prompt_id, call, segment, fingerprint if number == last else None)
+        for number, call in enumerate(calls)
+    ]
+
+
+def record_all(tx: Transaction, made: Sequence[Row]) -> None:
     """Keep calls given as rows."""
-    _RECORD.execute_all(tx, rows)
+    _RECORD.execute_all(tx, made)
 
 
 _RECORD = Prepared(
@@ -73,13 +93,12 @@ _RECORD = Prepared(
 )
 
 
-def row(
+def _row(
     item: RunMedia,
     prompt_id: str,
     call: LlmCall,
-    *,
     segment: Segment | None,
-    fingerprint: str | None = None,
+    fingerprint: str | None,
 ) -> Row:
     """Make the row of a call, as it is stored; `fingerprint` is what finds it again."""
     return (

@@ -1,7 +1,7 @@
 """What segments came to: written many at a time, each with its calls, counters and events."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -277,20 +277,18 @@ def _keep_attempts(
         for attempt in outcome.attempts
     ]
     _ATTEMPT.execute_all(tx, rows)
-    calls = [row for outcome in outcomes for row in _call_rows(outcome)]
-    llm_calls.record_all(tx, calls)
-
-
-def _call_rows(outcome: SegmentOutcome) -> Iterator[Row]:
-    last = len(outcome.calls) - 1
-    for number, call in enumerate(outcome.calls):
-        yield llm_calls.row(
+    calls = [
+        row
+        for outcome in outcomes
+        for row in llm_calls.rows(
             outcome.item,
             outcome.prompt_id,
-            call,
+            outcome.calls,
             segment=outcome.segment,
-            fingerprint=outcome.fingerprint if number == last else None,
+            fingerprint=outcome.fingerprint,
         )
+    ]
+    llm_calls.record_all(tx, calls)
 
 
 def _attempt_row(of: SegmentOutcome | AttemptRecord, attempt: Attempt, retry_id: str | None) -> Row:

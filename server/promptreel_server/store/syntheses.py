@@ -22,6 +22,8 @@ class SynthesisOutcome:
     prompt_id: str
     synthesis: Synthesis
     calls: tuple[LlmCall, ...] = ()
+    fingerprint: str | None = None
+    """What the last of the calls asked, where its answer may serve again."""
 
 
 def fetch(connection: Connection, run_id: str, video_id: str) -> Synthesis:
@@ -98,7 +100,7 @@ def finish(tx: Transaction, outcome: SynthesisOutcome) -> None:
             "completed_at": tx.now,
         },
     )
-    llm_calls.record(tx, item, outcome.prompt_id, outcome.calls)
+    llm_calls.record(tx, item, outcome.prompt_id, outcome.calls, fingerprint=outcome.fingerprint)
     failed = made.status is SynthesisStatus.FAILED
     feed.append(
         tx,
