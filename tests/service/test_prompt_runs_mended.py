@@ -196,7 +196,7 @@ def test_a_run_that_is_going_takes_no_retry(runner: Runner) -> None:
 
 def test_a_stop_ends_the_run_soon_and_keeps_what_was_done(runner: Runner) -> None:
     video_id = runner.video(*LONG)
-    run = runner.execute(video_id, processing_model="canned:slow", video_segment_duration=1)
+    run = runner.execute(video_id, processing_model="canned:sluggish", video_segment_duration=1)
     until(lambda: runner.results(run.run_id, video_id) or None)
 
     asked = runner.cancel(run.run_id)

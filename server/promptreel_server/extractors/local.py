@@ -44,14 +44,17 @@ _SYNTHESIS_RULES = (
     "nothing about a field, answer null, an empty string or an empty list."
 )
 _NOTES_RULES = (
-    "You condense notes on consecutive segments of a recording. Keep times, names, numbers and "
-    "what happens; leave out repetitions."
+    "You tell in a few plain sentences what is said and shown in one part of a recording. The "
+    "evidence has a line for each stretch of time. Keep names and numbers; leave out the names of "
+    "fields and repetitions."
 )
 _NOTES: JsonObject = {
     "type": "object",
     "properties": {"notes": {"type": "string", "maxLength": 1200}},
     "required": ["notes"],
 }
+_NOTES_SHAPE = '{"type": "object", "properties": {"notes": {"type": "string"}}}'
+"""What is shown of it: a small model takes a limit for a fact about the recording."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +93,7 @@ class LocalExtractor:
     """
 
     model = "local"
-    generation = ""
+    generation = "2"  # changes whenever what it is asked, or shown, does
 
     def __init__(
         self,
@@ -147,7 +150,7 @@ class LocalExtractor:
         question = Question(
             model=self.model,
             purpose=Purpose.METADATA_EXTRACTION,
-            messages=_messages(_SEGMENT_RULES, request.prompt_text, schema, known),
+            messages=_messages(_SEGMENT_RULES, request.prompt_text, _shape(schema), known),
             schema=schema,
             attempt=request.attempt,
             limit_factor=request.output_limit_factor,
@@ -176,7 +179,7 @@ class LocalExtractor:
         question = Question(
             model=self.model,
             purpose=Purpose.VIDEO_SYNTHESIS,
-            messages=_messages(_SYNTHESIS_RULES, request.instructions_text, schema, known),
+            messages=_messages(_SYNTHESIS_RULES, request.instructions_text, _shape(schema), known),
             schema=schema,
             attempt=request.attempt,
             limit_factor=request.output_limit_factor,
@@ -195,11 +198,11 @@ class LocalExtractor:
 
     async def _note(self, text: str, request: SynthesisRequest, taken: list[LlmCall]) -> str | None:
         schema = compiled(_NOTES)
-        task = f"They will serve this task: {request.instructions_text}"
+        task = f"It will serve this task: {request.instructions_text}"
         question = Question(
             model=self.model,
             purpose=Purpose.VIDEO_SYNTHESIS,
-            messages=_messages(_NOTES_RULES, task, schema, text),
+            messages=_messages(_NOTES_RULES, task, _NOTES_SHAPE, text),
             schema=schema,
             attempt=request.attempt,
         )
@@ -208,11 +211,13 @@ class LocalExtractor:
         return None if extraction.metadata is None else str(extraction.metadata["notes"])
 
 
-def _messages(
-    rules: str, task: str, schema: CompiledSchema, known: str
-) -> Sequence[dict[str, str]]:
+def _shape(schema: CompiledSchema) -> str:
+    return object_text(schema.schema)
+
+
+def _messages(rules: str, task: str, shape: str, known: str) -> Sequence[dict[str, str]]:
     """What stays the same for all segments comes first: the model keeps it between calls."""
-    fixed = f"{rules}\n\nTask: {task}\n\nJSON Schema of the answer:\n{object_text(schema.schema)}"
+    fixed = f"{rules}\n\nTask: {task}\n\nJSON Schema of the answer:\n{shape}"
     asked = f"Evidence:\n{known}\n\nAnswer with the JSON object."
     return [{"role": "system", "content": fixed}, {"role": "user", "content": asked}]
 
