@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError
 
 from promptreel_server import settings as settings_module
 from promptreel_server.engine.deletion import sweep
@@ -28,6 +30,8 @@ from promptreel_server.store.migrate import is_current
 from promptreel_server.store.sqlite import FILE_NAME, open_sqlite
 from promptreel_server.weights.registry import registry
 from promptreel_server.weights.shelf import Shelf, WeightsState
+
+_RESTORE = "restore a backup; keep the broken file"
 
 
 class State(Enum):
@@ -85,9 +89,15 @@ async def examine(settings: Settings, *, repair: bool) -> list[Finding]:
         remedy = "start a server, or name another folder with --data"
         found = f"there is none in {settings.data}"
         return [*findings, Finding(check="database", state=State.WELL, found=found, remedy=remedy)]
-    findings.append(_schema(settings.data, repair=repair))
-    async with open_sqlite(settings.data, exclusive=repair) as database:
-        findings += [finding async for finding in _database(settings.data, database, repair)]
+    try:
+        schema = _schema(settings.data, repair=repair)
+        findings.append(schema)
+        if schema.state is State.WRONG:
+            return findings  # what is to be checked is described by the newest schema alone
+        async with open_sqlite(settings.data, exclusive=repair) as database:
+            findings += [finding async for finding in _database(settings.data, database, repair)]
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        findings.append(_broken(error))
     return findings
 
 
@@ -134,13 +144,19 @@ def _schema(folder: Path, *, repair: bool) -> Finding:
     return Finding(check="schema", state=State.WRONG, found="older", remedy=remedy)
 
 
+def _broken(error: Exception) -> Finding:
+    """What is said of a file that SQLite can't read."""
+    said = str(getattr(error, "orig", error))
+    return Finding(check="database", state=State.WRONG, found=said, remedy=_RESTORE)
+
+
 async def _database(folder: Path, database: Database, repair: bool) -> AsyncIterator[Finding]:
     faults = await database.read(_integrity)
     yield Finding(
         check="database",
         state=State.WRONG if faults else State.WELL,
         found="; ".join(faults) or "sound",
-        remedy="restore a backup; keep the broken file" if faults else "",
+        remedy=_RESTORE if faults else "",
     )
     wrong = await database.read_snapshot(audit.miscounts)
     if wrong and repair:

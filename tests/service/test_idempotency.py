@@ -2,8 +2,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from promptreel.v2 import index_pb2
+from promptreel.v2 import index_pb2, prompt_run_pb2
 from tests.service.caller import Caller, refusal
+from tests.service.runner import Runner
 
 CREATE = index_pb2.CreateIndexRequest(name="Archive")
 
@@ -87,3 +88,19 @@ def test_fifty_simultaneous_requests_with_one_key_happen_once(caller: Caller) ->
 
     assert len({call.result().index_id for call in calls}) == 1
     assert _names(caller) == ["Archive"]
+
+
+def test_fifty_simultaneous_executes_make_one_run(runner: Runner) -> None:
+    caller = runner.caller
+    request = runner.request(runner.video(2), processing_model="canned")
+    said = caller.said(idempotency_key="run-1")
+    with ThreadPoolExecutor(50) as pool:
+        calls = [
+            pool.submit(caller.runs.ExecutePromptRun, request, metadata=said) for _ in range(50)
+        ]
+
+    (run_id,) = {call.result().run_id for call in calls}
+    listed = caller.runs.ListPromptRuns(
+        prompt_run_pb2.ListPromptRunsRequest(), metadata=caller.said()
+    )
+    assert [run.run_id for run in listed.data] == [run_id]
