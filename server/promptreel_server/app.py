@@ -150,7 +150,10 @@ async def _build(settings: Settings, database: Database, ffmpeg: Ffmpeg, models:
         stalled_after=settings.stalled_seconds,
     )
     limits = ImportLimits(
-        most_bytes=settings.upload_most_bytes, quota_bytes=settings.owner_most_bytes
+        most_bytes=settings.upload_most_bytes,
+        quota_bytes=settings.owner_most_bytes,
+        most_items=settings.owner_most_items,
+        at_once=settings.owner_uploads_at_once,
     )
     imports = Imports(database, blobs, partial(probe, ffmpeg=ffmpeg), limits)
     from_uris = UriImports(database, imports, settings.media_roots)

@@ -70,6 +70,10 @@ class Settings:
     media_roots: tuple[Path, ...] = _set((), "Folders below which file:// URIs may be imported.")
     upload_most_bytes: int = _set(20 * 2**30, "Largest upload, in bytes.", least=1)
     owner_most_bytes: int = _set(2**50, "Bytes of media that one owner may keep.", least=1)
+    owner_most_items: int = _set(1_000_000, "Media items that one owner may keep.", least=1)
+    owner_uploads_at_once: int = _set(
+        32, "Uploads of one owner that may come in at the same time.", least=1
+    )
     requests_per_second: float = _set(
         200.0, "Calls a second that one key may make for long.", least=0.01
     )

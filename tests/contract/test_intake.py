@@ -13,7 +13,7 @@ from promptreel_server.engine.deletion import Deleter, sweep
 from promptreel_server.engine.imports import ImportLimits, Imports, Upload
 from promptreel_server.engine.stops import Stops
 from promptreel_server.engine.uri_imports import UriImports
-from promptreel_server.errors import TooLarge, UnsupportedMedia
+from promptreel_server.errors import RateLimited, TooLarge, UnsupportedMedia
 from promptreel_server.media.blobs import FileBlobs
 from promptreel_server.media.thumbnails import Thumbnails
 from promptreel_server.model.event import EventType
@@ -24,6 +24,8 @@ from promptreel_server.store import deletions, feed, import_jobs, indexes, media
 from promptreel_server.store.database import Database
 from tests.media_items import FACTS
 
+MOST_ITEMS = 20
+AT_ONCE = 2
 QUOTA = 10_000
 
 
@@ -76,7 +78,9 @@ def intake(database: Database, tmp_path: Path) -> Intake:
     folder, root = tmp_path / "blobs", tmp_path / "root"
     root.mkdir()
     blobs, thumbnails = FileBlobs(folder), Thumbnails(tmp_path / "thumbnails")
-    limits = ImportLimits(most_bytes=6000, quota_bytes=QUOTA)
+    limits = ImportLimits(
+        most_bytes=6000, quota_bytes=QUOTA, most_items=MOST_ITEMS, at_once=AT_ONCE
+    )
     imports = Imports(database, blobs, _probe, limits)
     return Intake(
         database=database,
@@ -144,7 +148,26 @@ async def test_an_owner_has_a_quota_of_their_own(intake: Intake) -> None:
     with pytest.raises(TooLarge, match="delete some"):
         await intake.take(b"d")
     await intake.take(b"e", owner="bob")
-    assert await intake.database.read(lambda c: media.used_bytes(c, "ann")) == QUOTA
+    used = await intake.database.read(lambda c: media.used(c, "ann"))
+    assert used == media.Used(items=2, bytes=QUOTA)
+
+
+async def test_an_owner_keeps_so_many_media_items_and_no_more(intake: Intake) -> None:
+    for number in range(MOST_ITEMS):
+        await intake.take(b"%d" % number)
+    with pytest.raises(TooLarge, match="all that you may"):
+        await intake.take(b"one more")
+    await intake.take(b"one more", owner="bob")
+
+
+async def test_so_many_uploads_of_an_owner_come_in_at_once(intake: Intake) -> None:
+    async with await intake.imports.writer("ann"), await intake.imports.writer("ann"):
+        with pytest.raises(RateLimited, match="wait for one to end"):
+            await intake.imports.writer("ann")
+        async with await intake.imports.writer("bob"):
+            pass
+    async with await intake.imports.writer("ann"):
+        pass
 
 
 async def test_bytes_without_a_row_and_half_written_ones_are_swept_at_start(

@@ -240,8 +240,9 @@ async def test_bytes_are_counted_once_an_owner_and_used_by_all(database: Databas
     )
     shared = media_item(content="same").sha256
 
-    assert await database.read(lambda c: media.used_bytes(c, "ann")) == 570
-    assert await database.read(lambda c: media.used_bytes(c, "nobody")) == 0
+    anns = await database.read(lambda c: media.used(c, "ann"))
+    assert anns == media.Used(items=3, bytes=570)
+    assert await database.read(lambda c: media.used(c, "nobody")) == media.Used(items=0, bytes=0)
     assert await database.read(lambda c: media.blob_uses(c, shared)) == 3
 
 

@@ -1,14 +1,15 @@
 """Imports: bytes become media items, from an upload or from a file below a media root."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from promptreel_server.engine.deletion import drop_unused
-from promptreel_server.errors import Conflict, Invalid, TooLarge, UnsupportedMedia
+from promptreel_server.errors import Conflict, Invalid, RateLimited, TooLarge, UnsupportedMedia
 from promptreel_server.media.blobs import BlobStore, BlobWriter, Sealed
 from promptreel_server.model import texts
 from promptreel_server.model.event import EventType
@@ -39,6 +40,10 @@ class ImportLimits:
     """Of one media item."""
     quota_bytes: int
     """Of all media of one owner, where the same bytes count once; 0: no bound."""
+    most_items: int = 1_000_000
+    """Media items of one owner."""
+    at_once: int = 32
+    """Uploads of one owner that come in at the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,7 @@ class Imports:
         self._blobs = blobs
         self._probe = probe
         self._limits = limits
+        self._coming: Counter[str] = Counter()
 
     def check(self, connection: Connection, upload: Upload) -> None:
         """Refuse what can't become a media item, whatever its bytes.
@@ -94,15 +100,38 @@ class Imports:
 
         Raises:
             TooLarge: the owner's quota is spent.
+            RateLimited: too many uploads of the owner come in already.
         """
-        quota = self._limits.quota_bytes
-        if not quota:
-            return self._blobs.writer(limit=self._limits.most_bytes)
-        used = await self._database.read(lambda c: media.used_bytes(c, owner_id))
-        room = quota - used
+        limits = self._limits
+        used = await self._database.read(lambda c: media.used(c, owner_id))
+        if used.items >= limits.most_items:
+            raise TooLarge(
+                f"You keep {used.items} media items, all that you may; delete some first."
+            )
+        room = limits.quota_bytes - used.bytes if limits.quota_bytes else limits.most_bytes
         if room <= 0:
-            raise TooLarge(f"Your media take {used} of {quota} bytes; delete some first.")
-        return self._blobs.writer(limit=min(self._limits.most_bytes, room))
+            raise TooLarge(
+                f"Your media take {used.bytes} of {limits.quota_bytes} bytes; delete some first."
+            )
+        if self._coming[owner_id] >= limits.at_once:
+            raise RateLimited(
+                f"{limits.at_once} uploads of yours come in already; wait for one to end.",
+                retry_after=5.0,
+            )
+        return self._counted(owner_id, self._blobs.writer(limit=min(limits.most_bytes, room)))
+
+    @asynccontextmanager
+    async def _counted(
+        self, owner_id: str, opened: AbstractAsyncContextManager[BlobWriter]
+    ) -> AsyncIterator[BlobWriter]:
+        self._coming[owner_id] += 1
+        try:
+            async with opened as writer:
+                yield writer
+        finally:
+            self._coming[owner_id] -= 1
+            if not self._coming[owner_id]:
+                del self._coming[owner_id]
 
     async def finish(
         self, job: ImportJob, writer: BlobWriter, remember: Remember | None = None

@@ -1,6 +1,7 @@
 """Media items: videos, audio and images, in an index or in the playground."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -218,11 +219,25 @@ def blob_uses(connection: Connection, sha256: str) -> int:
     return int(connection.execute(statement).scalar() or 0)
 
 
-def used_bytes(connection: Connection, owner_id: str) -> int:
-    """Add up what the media of an owner take; bytes uploaded twice are counted once."""
-    each = select(media.c.sha256, func.max(media.c.size_bytes).label("size"))
+@dataclass(frozen=True, kw_only=True)
+class Used:
+    """What an owner keeps."""
+
+    items: int
+    bytes: int
+    """Bytes uploaded twice are counted once."""
+
+
+def used(connection: Connection, owner_id: str) -> Used:
+    """Add up what the media of an owner take."""
+    each = select(
+        media.c.sha256,
+        func.max(media.c.size_bytes).label("size"),
+        func.count().label("times"),
+    )
     once = each.where(media.c.owner_id == owner_id).group_by(media.c.sha256).subquery()
-    return int(connection.execute(select(func.sum(once.c.size))).scalar() or 0)
+    row = connection.execute(select(func.sum(once.c.size), func.sum(once.c.times))).one()
+    return Used(items=int(row[1] or 0), bytes=int(row[0] or 0))
 
 
 def require_open(item: MediaItem) -> MediaItem:
