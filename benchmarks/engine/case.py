@@ -21,6 +21,7 @@ from sqlalchemy import select
 
 from promptreel_server.engine.lanes import LaneLimits
 from promptreel_server.extractors.canned import CannedScript
+from promptreel_server.garbage import collect_seldom
 from promptreel_server.model.media import MediaItem
 from promptreel_server.model.prompt import Prompt
 from promptreel_server.model.run import Run, RunStatus
@@ -68,6 +69,7 @@ async def measure(case: Case, folder: Path) -> Taken:
         prompt = await made.prompt()
         await _run(made, prompt, await _items(made, segments=WARM_UP, media_items=1))
         items = await _items(made, segments=case.segments, media_items=case.media_items)
+        collect_seldom()  # as a server does
         before, cpu = psutil.Process().memory_info().rss, time.process_time()
         began = time.perf_counter()
         run = await _run(made, prompt, items)

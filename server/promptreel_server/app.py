@@ -27,6 +27,7 @@ from promptreel_server.engine.previews import Previews
 from promptreel_server.engine.stops import Stops
 from promptreel_server.engine.uri_imports import UriImports
 from promptreel_server.errors import Invalid, PortTaken
+from promptreel_server.garbage import collect_seldom
 from promptreel_server.gateway import Gateway, find_envoy
 from promptreel_server.media import ffmpeg as programs
 from promptreel_server.media.blobs import FileBlobs
@@ -97,6 +98,7 @@ async def serve(settings: Settings, announce: Callable[[Serving], None]) -> None
     stopping = asyncio.Event()
     with _signals(stopping):
         async with running(settings) as serving:
+            collect_seldom()
             announce(serving)
             await stopping.wait()
             log.info("stopping")
