@@ -23,10 +23,12 @@ def _set(
     *,
     secret: bool = False,
     least: float | None = None,
+    most: float | None = None,
     choices: tuple[str, ...] = (),
 ) -> Any:
     """Declare a setting: its default, what it means, what it may be, whether it is shown."""
-    metadata = {"meaning": meaning, "secret": secret, "least": least, "choices": choices}
+    metadata = {"meaning": meaning, "secret": secret}
+    metadata |= {"least": least, "most": most, "choices": choices}
     return field(default=default, metadata=metadata, repr=not secret)
 
 
@@ -48,6 +50,7 @@ class Settings:
             "meaning": "Folder of the database, the media and the logs.",
             "secret": False,
             "least": None,
+            "most": None,
             "choices": (),
         },
     )
@@ -80,7 +83,7 @@ class Settings:
     request_burst: int = _set(1000, "Calls that one key may make at once.", least=1)
     watches_per_key: int = _set(20_000, "Watches that one key may have open.", least=1)
     heartbeat_seconds: float = _set(
-        15.0, "Seconds of silence on a watch before a heartbeat.", least=0.1
+        15.0, "Seconds of silence on a watch before a heartbeat, at most 50.", least=0.1, most=50
     )
     events_kept_days: int = _set(30, "Days that events are kept.", least=1)
     events_kept_rows: int = _set(10_000_000, "Events that are kept at the most.", least=1000)
@@ -281,9 +284,11 @@ def _typed(item: "Field[Any]", value: Any, origin: str) -> Any:
 
 def _check(item: "Field[Any]", value: Any, origin: str) -> None:
     """Refuse a value that is of the right kind but means nothing."""
-    least, choices = item.metadata["least"], item.metadata["choices"]
+    least, most, choices = (item.metadata[name] for name in ("least", "most", "choices"))
     if least is not None and value < least:
         raise _refused(item, value, origin, f"{least} or more")
+    if most is not None and value > most:
+        raise _refused(item, value, origin, f"{most} or less")
     if choices and value not in choices:
         raise _refused(item, value, origin, f"one of {', '.join(choices)}")
 

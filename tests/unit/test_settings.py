@@ -33,6 +33,7 @@ def test_an_option_wins_over_the_environment_that_over_the_file_that_over_the_de
         ("PROMPTREEL_REST_PORT", "eighty"),
         ("PROMPTREEL_GATEWAY", "perhaps"),
         ("PROMPTREEL_HEARTBEAT_SECONDS", "soon"),
+        ("PROMPTREEL_HEARTBEAT_SECONDS", "61"),
         ("PROMPTREEL_LOG_LEVEL", "nonsense"),
         ("PROMPTREEL_MEDIA_AT_ONCE", "0"),
     ],
