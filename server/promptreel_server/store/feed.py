@@ -156,14 +156,6 @@ def after(
     return [_event(row) for row in connection.execute(statement)]
 
 
-def sequence_of(connection: Connection, owner_id: str, event_id: str) -> int | None:
-    """Answer the sequence of an event of this owner, None where it is unknown or pruned."""
-    statement = select(events.c.sequence).where(
-        events.c.event_id == event_id, events.c.owner_id == owner_id
-    )
-    return connection.execute(statement).scalar()
-
-
 def oldest_sequence(connection: Connection, owner_id: str) -> int | None:
     """Answer the oldest sequence that is still kept for an owner."""
     statement = select(func.min(events.c.sequence)).where(events.c.owner_id == owner_id)

@@ -151,21 +151,6 @@ def fetch(connection: Connection, run_id: str, video_id: str, segment_id: str) -
     return _segment_run(row)
 
 
-def state_values(states: Mapping[Operation, OperationState]) -> dict[str, Any]:
-    """Spread operation states over their columns."""
-    values: dict[str, Any] = {}
-    for operation, state in states.items():
-        name, failure = operation.value, state.failure
-        values[f"{name}_status"] = state.status
-        values[f"{name}_attempts"] = state.attempts
-        values[f"{name}_attempted_at"] = state.last_attempt_at
-        values[f"{name}_code"] = failure.code if failure else None
-        values[f"{name}_error"] = failure.message if failure else None
-        values[f"{name}_retryable"] = failure.retryable if failure else None
-        values[f"{name}_retry_after"] = failure.retry_after if failure else None
-    return values
-
-
 def states(row: Row[Any]) -> dict[Operation, OperationState]:
     """Gather operation states from their columns."""
     values = row._mapping  # the documented way to a row's columns by name
