@@ -279,9 +279,10 @@ async def test_many_watches_over_one_run_all_see_its_end(runner: Runner) -> None
 @pytest.mark.parametrize("model", ["canned:weary", "canned:hopeless"])
 def test_a_watch_of_a_run_that_is_over_stays_for_its_retries(runner: Runner, model: str) -> None:
     run = runner.finished(runner.video(), processing_model=model)
+    before = list(_watch(runner, run.run_id))[-1].sequence
     asked = runner.retry_all(run.run_id)
 
-    updates = list(_watch(runner, run.run_id))
+    updates = list(_watch(runner, run.run_id, before))
 
     ends = [u for u in updates if u.event.event_type.startswith("segment.retry.")]
     over = [u for u in ends if not u.event.event_type.endswith("started")]

@@ -1,10 +1,14 @@
 """Lanes: how many calls to one model are in flight, shared fairly between owners."""
 
 import asyncio
+import math
 from collections import deque
 from dataclasses import dataclass
 
-from promptreel_server.engine.quota import Quota
+from promptreel_server.pace import Pace, Rate
+
+BURST_SECONDS = 6.0
+"""What a quiet minute did not use may come at once for so long: a tenth of its share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +38,8 @@ class Lane:
         self._in_flight = 0
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._paused_until = 0.0
-        self._calls = Quota(limits.calls_a_minute)
-        self._tokens = Quota(limits.tokens_a_minute)
-        self._limited = bool(limits.calls_a_minute or limits.tokens_a_minute)
+        self._calls = _quota(limits.calls_a_minute)
+        self._tokens = _quota(limits.tokens_a_minute)
         self._wake: asyncio.TimerHandle | None = None
         self.broken: str | None = None
         """Why no further call makes sense (a refused credential), once that is known."""
@@ -61,9 +64,9 @@ class Lane:
         """What keeps calls from being made or answered, in a clause; None where nothing does."""
         if self.broken is not None:
             return self.broken
-        if self._paused():
+        if asyncio.get_running_loop().time() < self._paused_until:
             return "the model is overloaded and has asked for a pause"
-        if self._limited and self._opens_at() > asyncio.get_running_loop().time():
+        if self._closed():
             return "the calls or tokens that a minute may take are used up"
         if self._in_flight:
             return "calls to the model are not answered"
@@ -79,10 +82,9 @@ class Lane:
 
     def spent(self, *, calls: int, tokens: int) -> None:
         """Count what an answer took: calls beyond the one that was let in, and tokens."""
-        if self._limited:
-            now = asyncio.get_running_loop().time()
-            self._calls.take(calls, now)
-            self._tokens.take(tokens, now)
+        now = asyncio.get_running_loop().time()
+        self._calls.take(calls, now)
+        self._tokens.take(tokens, now)
 
     def overloaded(self, pause: float | None) -> None:
         """Halve the window and, where the model said how long, pause the lane."""
@@ -108,29 +110,18 @@ class Lane:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._in_flight -= 1
-                self._admit()
+                self.leave()
             raise
 
     def _open(self) -> bool:
         return self._in_flight < self.window and not self._closed()
 
     def _closed(self) -> bool:
-        if self._limited:
-            return asyncio.get_running_loop().time() < self._opens_at()
-        return self._paused()
+        return asyncio.get_running_loop().time() < self._opens_at()
 
     def _opens_at(self) -> float:
         """When the next call may begin, as far as pauses and quotas go."""
         return max(self._paused_until, self._calls.opens_at(), self._tokens.opens_at())
-
-    def _paused(self) -> bool:
-        if not self._paused_until:
-            return False
-        if asyncio.get_running_loop().time() < self._paused_until:
-            return True
-        self._paused_until = 0.0
-        return False
 
     def _admit(self) -> None:
         """Let in whoever is next, owner by owner, while there is room."""
@@ -143,14 +134,13 @@ class Lane:
             if not turn.done():
                 turn.set_result(None)
                 self._let_in()
-        self._wake_after_pause()
+        self._wake_when_open()
 
     def _let_in(self) -> None:
         self._in_flight += 1
-        if self._limited:
-            self._calls.take(1, asyncio.get_running_loop().time())
+        self._calls.take(1, asyncio.get_running_loop().time())
 
-    def _wake_after_pause(self) -> None:
+    def _wake_when_open(self) -> None:
         if self._waiting and self._closed():
             if self._wake is not None:
                 self._wake.cancel()
@@ -169,6 +159,14 @@ class _Place:
 
     async def __aexit__(self, *_: object) -> None:
         self._lane.leave()
+
+
+def _quota(a_minute: float) -> Pace:
+    """The pace of so much a minute; 0: no bound."""
+    if not a_minute:
+        return Pace(Rate(per_second=math.inf, burst=1))
+    per_second = a_minute / 60
+    return Pace(Rate(per_second=per_second, burst=max(1.0, per_second * BURST_SECONDS)))
 
 
 class Lanes:

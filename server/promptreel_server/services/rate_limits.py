@@ -1,9 +1,10 @@
-"""How fast one key may call: a bucket of tokens for each, kept as one number."""
+"""How fast one key may call: the same rate for each, kept as one number a key."""
 
 import time
 from collections.abc import Callable
 
 from promptreel_server.errors import RateLimited
+from promptreel_server.pace import Rate
 
 _MOST_KEYS = 100_000
 _ROUNDING = 1e-6
@@ -11,16 +12,12 @@ _ROUNDING = 1e-6
 
 
 class RateLimits:
-    """Lets each key make `burst` calls at once and `per_second` calls a second for long.
-
-    One number a key is enough: the instant at which its bucket would be full again.
-    """
+    """Lets each key make `burst` calls at once and `per_second` calls a second for long."""
 
     def __init__(
         self, *, per_second: float, burst: int, seconds: Callable[[], float] = time.monotonic
     ) -> None:
-        self._interval = 1.0 / per_second
-        self._room = burst * self._interval
+        self._rate = Rate(per_second=per_second, burst=burst)
         self._seconds = seconds
         self._full_at: dict[str, float] = {}
 
@@ -31,8 +28,8 @@ class RateLimits:
             RateLimited: the bucket is empty; says when it has a token again.
         """
         now = self._seconds()
-        full_at = max(self._full_at.get(key_id, now), now) + self._interval
-        wait = full_at - now - self._room
+        full_at = self._full_at.get(key_id, now)
+        wait = self._rate.opens_at(full_at) - now
         if wait > _ROUNDING:
             raise RateLimited(
                 f"Too many calls with this API key; call again in {wait:.2f} seconds.",
@@ -40,7 +37,7 @@ class RateLimits:
             )
         if len(self._full_at) >= _MOST_KEYS:
             self._drop_full(now)
-        self._full_at[key_id] = full_at
+        self._full_at[key_id] = self._rate.taken(full_at, now)
 
     def _drop_full(self, now: float) -> None:
         """Forget the keys whose bucket is full: they are as good as new ones."""

@@ -11,8 +11,8 @@ from enum import Enum
 from sqlalchemy import Connection
 
 from promptreel_server.errors import Invalid, RateLimited, StoreUnavailable
+from promptreel_server.pace import Pace, Rate
 from promptreel_server.services.call import current_call
-from promptreel_server.services.pace import Pace
 from promptreel_server.services.tail import Follower, Found, Tail
 from promptreel_server.services.told import Told
 from promptreel_server.store import feed, retries, runs
@@ -81,7 +81,7 @@ class Tails:
         self._limits = limits
         self._open: Counter[str] = Counter()
         self._tails: dict[str, Tail] = {}
-        self._pace = Pace(TURNS_A_SECOND, burst=TURNS_A_SECOND // 50)
+        self._pace = Pace(Rate(per_second=TURNS_A_SECOND, burst=TURNS_A_SECOND // 50))
         self._draining = False
 
     @property

@@ -4,10 +4,7 @@ import asyncio
 import time
 from collections import Counter
 
-import pytest
-
 from promptreel_server.engine.lanes import Lane, LaneLimits
-from promptreel_server.engine.quota import BURST_SECONDS, Quota
 
 
 async def call(lane: Lane, owner: str, began: list[str], seconds: float = 0.0) -> None:
@@ -105,22 +102,3 @@ async def test_tokens_are_counted_once_they_are_known_and_hold_up_what_follows()
     before = time.monotonic()
     await call(lane, "one", began)
     assert 0.15 <= time.monotonic() - before < 1.0
-
-
-@pytest.mark.parametrize("a_minute", [1.0, 9.0, 600.0])
-def test_a_quota_is_kept_over_any_minute(a_minute: float) -> None:
-    quota = Quota(a_minute)
-    now, taken = 1000.0, []
-    while now < 1300.0:
-        now = max(now, quota.opens_at())
-        quota.take(1, now)
-        taken.append(now)
-    burst = a_minute * BURST_SECONDS / 60 + 1
-    for start in range(1000, 1240, 20):
-        assert sum(start <= at < start + 60 for at in taken) <= a_minute + burst
-
-
-def test_no_quota_is_never_used_up() -> None:
-    quota = Quota(0)
-    quota.take(1e9, 5.0)
-    assert quota.opens_at() == 0.0
