@@ -83,3 +83,21 @@ async def test_a_key_opens_no_more_watches_than_it_may(database: Database) -> No
     with tails.counted():
         assert tails.open == 1
     assert tails.open == 0
+
+
+async def test_the_end_is_told_after_all_that_was_committed_before_it(database: Database) -> None:
+    tails = Tails(database, WatchLimits())
+    news = [NewEvent(event_type=EventType.RETRY_FAILED, run_id="gone", payload={})] * 2
+    await database.write(lambda tx: feed.append_all(tx, OWNER, news))
+    start = Start(at=0, newest=0, ended=True)
+
+    async with aclosing(tails.follow(OWNER, start, EventFilter(run_id="gone"))) as batches:
+        first = asyncio.ensure_future(anext(batches))
+        await asyncio.sleep(0.1)  # the tail has read nothing yet
+        reading = asyncio.create_task(tails.run())
+        told = [one.sequence for one in (await first).told]
+        rest = [batch async for batch in batches]
+        reading.cancel()
+
+    assert told == [1, 2]
+    assert rest == [Batch(at=2, end=End.RUN_ENDED)]

@@ -166,11 +166,13 @@ class Tails:
             reader.ended = start.ended
             given = loop.time()
             while not self._draining:
-                if reader.position is None and reader.ended:
-                    reader.ended = await self._is_over(wanted.run_id)
-                    if reader.ended and reader.position is None:
+                if reader.position is None and reader.ended and wanted.run_id is not None:
+                    reader.ended, last = await self._over(wanted.run_id)
+                    if reader.ended and reader.position is None and reader.at >= last:
                         yield Batch(at=reader.at, end=End.RUN_ENDED)
                         return
+                    if reader.ended:  # what is left to tell is on its way through the tail
+                        await reader.wait(self._limits.heartbeat)
                     continue
                 if (left := given + self._limits.heartbeat - loop.time()) <= 0:
                     if reader.position is None:
@@ -193,12 +195,12 @@ class Tails:
                     return
             yield Batch(at=reader.at, end=End.DRAINING)
 
-    async def _is_over(self, run_id: str | None) -> bool:
-        """Whether a run that has ended has not been taken up again since."""
-        if run_id is None:
-            return False
+    async def _over(self, run_id: str) -> tuple[bool, int]:
+        """Whether a run that has ended was not taken up again since, and its last sequence."""
         await self._pace.turn()
-        return await self._database.read(lambda c: has_ended(c, run_id))
+        return await self._database.read_snapshot(
+            lambda c: (has_ended(c, run_id), feed.last_of_run(c, run_id))
+        )
 
     @contextmanager
     def _tail(self, owner_id: str, newest: int) -> Iterator[Tail]:

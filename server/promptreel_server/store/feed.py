@@ -156,6 +156,12 @@ def after(
     return [_event(row) for row in connection.execute(statement)]
 
 
+def last_of_run(connection: Connection, run_id: str) -> int:
+    """Answer the sequence of the newest event of a run, 0 where none is kept."""
+    statement = select(func.max(events.c.sequence)).where(events.c.run_id == run_id)
+    return int(connection.execute(statement).scalar() or 0)
+
+
 def oldest_sequence(connection: Connection, owner_id: str) -> int | None:
     """Answer the oldest sequence that is still kept for an owner."""
     statement = select(func.min(events.c.sequence)).where(events.c.owner_id == owner_id)
