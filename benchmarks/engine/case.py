@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 
 import psutil
@@ -28,9 +27,9 @@ from promptreel_server.model.run import Run, RunStatus
 from promptreel_server.store.sqlite import open_sqlite
 from promptreel_server.store.tables import runs
 from tests.engines import Rig, rig
+from tests.eventually import eventually
 
 MOST_SECONDS = 600.0
-LOOK_EVERY = 0.02
 WARM_UP = 64
 
 
@@ -99,11 +98,11 @@ async def _run(made: Rig, prompt: Prompt, items: list[MediaItem]) -> Run:
 async def _until_ended(made: Rig, run_id: str) -> None:
     """Wait, asking no more than whether the run goes on: this reader's part is to be small."""
     status = select(runs.c.completed_at).where(runs.c.run_id == run_id)
-    async with asyncio.timeout(MOST_SECONDS):
-        for _ in count():
-            if await made.database.read(lambda c: c.execute(status).scalar()) is not None:
-                return
-            await asyncio.sleep(LOOK_EVERY)
+
+    async def look() -> object:
+        return await made.database.read(lambda c: c.execute(status).scalar())
+
+    await eventually(look, MOST_SECONDS)
 
 
 async def _bare(case: Case) -> float:

@@ -123,7 +123,7 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         await server.start()
         tasks = await stack.enter_async_context(_working(settings, built))
         await stack.enter_async_context(
-            metrics.told(built.gauges, host=settings.host, port=settings.metrics_port)
+            metrics.served(built.gauges, host=settings.host, port=settings.metrics_port)
         )
         stack.push_async_callback(_drain, settings, server, built, healthy)
         rest_port = None
@@ -151,13 +151,7 @@ async def _build(settings: Settings, database: Database, ffmpeg: Ffmpeg, models:
         LocalDispatcher(most_at_once=settings.media_at_once),
         stalled_after=settings.stalled_seconds,
     )
-    limits = ImportLimits(
-        most_bytes=settings.upload_most_bytes,
-        quota_bytes=settings.owner_most_bytes,
-        most_items=settings.owner_most_items,
-        at_once=settings.owner_uploads_at_once,
-    )
-    imports = Imports(database, blobs, partial(probe, ffmpeg=ffmpeg), limits)
+    imports = Imports(database, blobs, partial(probe, ffmpeg=ffmpeg), _import_limits(settings))
     from_uris = UriImports(database, imports, settings.media_roots)
     deleter = Deleter(database, blobs, thumbnails, means.stops)
     first_key, signing = await database.write(_first_start)
@@ -226,6 +220,15 @@ def _means(
             cuts_at_once=settings.cuts_at_once,
             frames_a_segment=settings.frames_per_segment,
         ),
+    )
+
+
+def _import_limits(settings: Settings) -> ImportLimits:
+    return ImportLimits(
+        most_bytes=settings.upload_most_bytes,
+        quota_bytes=settings.owner_most_bytes,
+        most_items=settings.owner_most_items,
+        at_once=settings.owner_uploads_at_once,
     )
 
 

@@ -20,7 +20,7 @@ PREFIX = "promptreel"
 
 @dataclass(frozen=True, kw_only=True)
 class Gauges(Collector):
-    """Reads the parts of one server; each number is one attribute, so any thread may."""
+    """Reads the parts of one server, from whichever thread asks: nothing is changed by it."""
 
     database: Database
     engine: Engine
@@ -29,16 +29,15 @@ class Gauges(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Answer every gauge as it stands."""
-        yield _gauge("stalled_runs", "Runs that make no progress; why: see them.", self._stalled())
+        yield _gauge(
+            "stalled_runs", "Runs that make no progress; why: see them.", self.engine.stalled_runs
+        )
         yield _gauge("media_in_hand", "Media items and retries in work.", self.engine.in_hand)
         yield _gauge("open_watches", "Watches that are open.", self.tails.open)
         yield _gauge("changes_waiting", "Changes that wait for the writer.", self.database.waiting)
         trouble = int(self.database.trouble is not None)
         yield _gauge("store_in_trouble", "1 where the store could not be written lately.", trouble)
         yield from self._of_lanes()
-
-    def _stalled(self) -> int:
-        return self.engine.stalled_runs
 
     def _of_lanes(self) -> Iterator[GaugeMetricFamily]:
         in_flight = _of_models("lane_calls_in_flight", "Calls to a model that are not answered.")
@@ -62,7 +61,7 @@ def _of_models(name: str, meaning: str) -> GaugeMetricFamily:
 
 
 @asynccontextmanager
-async def told(gauges: Gauges, *, host: str, port: int) -> AsyncIterator[None]:
+async def served(gauges: Gauges, *, host: str, port: int) -> AsyncIterator[None]:
     """Answer `GET /metrics` on a port of its own for the length of the block; 0: nowhere.
 
     Raises:

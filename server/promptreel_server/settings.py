@@ -17,19 +17,17 @@ _ALSO: Mapping[str, tuple[str, ...]] = {"gemini_api_key": ("GEMINI_API_KEY", "GO
 """Environment variables of others that mean the same."""
 
 
-def _set(
-    default: Any,
-    meaning: str,
-    *,
-    secret: bool = False,
-    least: float | None = None,
-    most: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """Declare a setting: its default, what it means, what it may be, whether it is shown."""
-    metadata = {"meaning": meaning, "secret": secret}
-    metadata |= {"least": least, "most": most, "choices": choices}
+def _set(default: Any, meaning: str, *, secret: bool = False, **bounds: Any) -> Any:
+    """Declare a setting: its default, what it means, whether it is shown, and its `_bounds`."""
+    metadata = {"meaning": meaning, "secret": secret, **_bounds(**bounds)}
     return field(default=default, metadata=metadata, repr=not secret)
+
+
+def _bounds(
+    *, least: float | None = None, most: float | None = None, choices: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """What the value of a setting may be."""
+    return {"least": least, "most": most, "choices": choices}
 
 
 def _default_data() -> Path:
@@ -49,9 +47,7 @@ class Settings:
         metadata={
             "meaning": "Folder of the database, the media and the logs.",
             "secret": False,
-            "least": None,
-            "most": None,
-            "choices": (),
+            **_bounds(),
         },
     )
     host: str = _set("127.0.0.1", "Address that the gateway and the gRPC port listen on.")

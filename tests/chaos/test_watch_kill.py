@@ -134,7 +134,7 @@ def test_servers_that_die_take_nothing_from_who_watches(mortal: Mortal) -> None:
     assert len(mortal.killed_at) == KILLS
     assert seen["native"] == undisturbed
     assert seen["watch"] == undisturbed
-    progress = [one for one in seen["stream"] if one[2] != "prompt_run.progress"]
-    assert progress == [one for one in undisturbed if one[2] != "prompt_run.progress"]
+    transitions = [one for one in seen["stream"] if one[2] != "prompt_run.progress"]
+    assert transitions == [one for one in undisturbed if one[2] != "prompt_run.progress"]
     completed = [kind for _, _, kind in undisturbed].count("segment.completed")
     assert completed == SECONDS

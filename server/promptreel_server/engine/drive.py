@@ -137,8 +137,7 @@ class Driver:
             path=self._means.blobs.path(claim.item.sha256),
             extractor=extractor,
             fingerprints=Fingerprints(
-                model=extractor.model,
-                generation=extractor.generation,
+                extractor,
                 media_sha256=claim.item.sha256,
                 prompt_text=claim.run.prompt.prompt_text,
                 json_schema=claim.run.prompt.json_schema,

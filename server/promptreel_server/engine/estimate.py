@@ -1,6 +1,8 @@
 """The dry run of execute: what a checked order would cost, as far as that can be told."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,50 +27,85 @@ _NOWHERE = Path("/dev/null")
 """A fingerprint names media by their hash; the path plays no part in it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Forecast:
+    """What one media item would take."""
+
+    item: MediaItem
+    known: bool
+    """Whether it was cut with these settings before."""
+    segments: tuple[int, int]
+    """The fewest and the most."""
+    reused: int
+    """Segments that are answered from earlier calls."""
+
+    @property
+    def calls(self) -> tuple[int, int]:
+        """The fewest and the most calls for its segments."""
+        fewest, most = self.segments
+        return fewest - self.reused, most - self.reused
+
+    @property
+    def syntheses(self) -> tuple[int, int]:
+        """The same for a synthesis of it: of the same material, one may have been made before."""
+        return int(self.reused < self.segments[1]), 1
+
+    def tokens(self, asked: int) -> tuple[int, int]:
+        """The fewest and the most tokens, with a prompt of so many."""
+        share = 1 - self.reused / self.segments[1]  # of the medium, sent a segment at a time
+        of_medium = (round(tokens * share) for tokens in _media_tokens(self.item))
+        least, most = (
+            medium + calls * (asked + answer)
+            for medium, calls, answer in zip(of_medium, self.calls, TOKENS_AN_ANSWER, strict=True)
+        )
+        return least, most
+
+
 def estimate(checked: Checked, limits: Limits, foresight: Foresight) -> dict[str, Any]:
     """Answer the breakdown: media, seconds, segments, calls and tokens (low, high), reuse."""
-    seconds: defaultdict[str, float] = defaultdict(float)
-    items: Counter[str] = Counter()
-    low: Counter[str] = Counter()
-    high: Counter[str] = Counter()
-    tokens_low = tokens_high = reused = spared = 0
-    level = checked.prompt.video_level is not None
-    syntheses = {"low": 0, "high": level * len(checked.media)}
+    forecasts = [_forecast(checked, item, limits, foresight) for item in checked.media]
+    of_kind: defaultdict[str, list[_Forecast]] = defaultdict(list)
+    for forecast in forecasts:
+        of_kind[forecast.item.media_type.value].append(forecast)
+    calls = [forecast.calls for forecast in forecasts]
+    if checked.prompt.video_level is not None:
+        calls += [forecast.syntheses for forecast in forecasts]
     asked = len(checked.prompt.prompt_text) // CHARACTERS_A_TOKEN
-    for item in checked.media:
-        kind = item.media_type.value
-        items[kind] += 1
-        seconds[kind] += float(item.facts.duration)
-        known = _known(foresight.connection, checked, item, limits)
-        again = 0
-        if known is not None:
-            fewest = most = known.segment_count
-            if checked.order.settings.reuse_llm_calls:
-                again = foresight.reused(item, known.segmentation_id)
-        else:
-            fewest, most = _segments(checked, item, limits)
-        syntheses["low"] += level and again < most  # of the same material, one was made before
-        reused += known is not None
-        spared += again
-        low[kind] += fewest
-        high[kind] += most
-        least, dearest = _media_tokens(item)
-        share = 1 - again / most  # of the medium, which is sent a segment at a time
-        tokens_low += round(least * share) + (fewest - again) * (asked + TOKENS_AN_ANSWER[0])
-        tokens_high += round(dearest * share) + (most - again) * (asked + TOKENS_AN_ANSWER[1])
     return {
-        "media_items": dict(items),
-        "seconds": {kind: round(value, 3) for kind, value in seconds.items()},
-        "segments": {kind: {"low": low[kind], "high": high[kind]} for kind in items},
-        "llm_calls": {
-            "low": sum(low.values()) + syntheses["low"] - spared,
-            "high": sum(high.values()) + syntheses["high"] - spared,
+        "media_items": {kind: len(found) for kind, found in of_kind.items()},
+        "seconds": {
+            kind: round(sum(float(one.item.facts.duration) for one in found), 3)
+            for kind, found in of_kind.items()
         },
-        "tokens": {"low": tokens_low, "high": tokens_high},
-        "reused_segmentations": reused,
-        "reused_llm_calls": spared,
+        "segments": {
+            kind: _range(forecast.segments for forecast in found) for kind, found in of_kind.items()
+        },
+        "llm_calls": _range(calls),
+        "tokens": _range(forecast.tokens(asked) for forecast in forecasts),
+        "reused_segmentations": sum(forecast.known for forecast in forecasts),
+        "reused_llm_calls": sum(forecast.reused for forecast in forecasts),
         "warnings": _warnings(checked, foresight),
     }
+
+
+def _range(bounds: Iterable[tuple[int, int]]) -> dict[str, int]:
+    """Add lows and highs up."""
+    low = high = 0
+    for least, most in bounds:
+        low, high = low + least, high + most
+    return {"low": low, "high": high}
+
+
+def _forecast(checked: Checked, item: MediaItem, limits: Limits, foresight: Foresight) -> _Forecast:
+    known = _known(foresight.connection, checked, item, limits)
+    if known is None:
+        segments = _segments(checked, item, limits)
+        return _Forecast(item=item, known=False, segments=segments, reused=0)
+    reused = 0
+    if checked.order.settings.reuse_llm_calls:
+        reused = foresight.reused(item, known.segmentation_id)
+    count = known.segment_count
+    return _Forecast(item=item, known=True, segments=(count, count), reused=reused)
 
 
 def _known(

@@ -9,7 +9,7 @@ from promptreel_server.engine.acceptance import Checked
 from promptreel_server.engine.reuse import Fingerprints
 from promptreel_server.extractors.extractor import Extractor
 from promptreel_server.model.media import MediaItem
-from promptreel_server.model.segment import Transcript
+from promptreel_server.model.segment import Segment, Transcript
 from promptreel_server.store import llm_calls, segmentations, signals
 from promptreel_server.store.run_segments import transcript_of
 
@@ -36,13 +36,14 @@ class Foresight:
 
     def reused(self, item: MediaItem, segmentation_id: str) -> int:
         """How many segments of a media item that was cut already need no call."""
-        said = self._said(item)
-        if self._hears(item) and said is None:
-            return 0  # what will be said in the prompt is not known yet
+        said = None
+        if self.transcript_kind is not None and item.facts.has_audio:
+            said = transcript_of(signals.find(self.connection, item.video_id, self.transcript_kind))
+            if said is None:
+                return 0  # what will be said in the prompt is not known yet
         prompt = self.checked.prompt
         fingerprints = Fingerprints(
-            model=self.extractor.model,
-            generation=self.extractor.generation,
+            self.extractor,
             media_sha256=item.sha256,
             prompt_text=prompt.prompt_text,
             json_schema=prompt.json_schema,
@@ -51,14 +52,6 @@ class Foresight:
             llm_calls.count_answered(self.connection, item.owner_id, names)
             for names in self._names(segmentation_id, fingerprints, said)
         )
-
-    def _hears(self, item: MediaItem) -> bool:
-        return self.transcript_kind is not None and item.facts.has_audio
-
-    def _said(self, item: MediaItem) -> Transcript | None:
-        if not self._hears(item) or self.transcript_kind is None:
-            return None
-        return transcript_of(signals.find(self.connection, item.video_id, self.transcript_kind))
 
     def _names(
         self, segmentation_id: str, fingerprints: Fingerprints, said: Transcript | None
@@ -69,9 +62,8 @@ class Foresight:
         ):
             after = batch[-1].ordinal
             self.seen += len(batch)
-            names = []
-            for segment in batch:
-                start, end = float(segment.start), float(segment.end)
-                text = None if said is None else said.within(start, end).text
-                names.append(fingerprints.of(start, end, text))
-            yield names
+            yield [fingerprints.of(segment, _within(said, segment)) for segment in batch]
+
+
+def _within(said: Transcript | None, segment: Segment) -> Transcript | None:
+    return None if said is None else said.within(float(segment.start), float(segment.end))

@@ -39,10 +39,10 @@ class ImportLimits:
     most_bytes: int
     """Of one media item."""
     quota_bytes: int
-    """Of all media of one owner, where the same bytes count once; 0: no bound."""
-    most_items: int = 1_000_000
+    """Of all media of one owner, where the same bytes count once."""
+    most_items: int
     """Media items of one owner."""
-    at_once: int = 32
+    at_once: int
     """Uploads of one owner that come in at the same time."""
 
 
@@ -108,7 +108,7 @@ class Imports:
             raise TooLarge(
                 f"You keep {used.items} media items, all that you may; delete some first."
             )
-        room = limits.quota_bytes - used.bytes if limits.quota_bytes else limits.most_bytes
+        room = limits.quota_bytes - used.bytes
         if room <= 0:
             raise TooLarge(
                 f"Your media take {used.bytes} of {limits.quota_bytes} bytes; delete some first."

@@ -5,11 +5,17 @@ import json
 from dataclasses import replace
 from datetime import datetime
 
-from promptreel_server.extractors.extractor import Extraction, ExtractionRequest, SynthesisRequest
+from promptreel_server.extractors.extractor import (
+    Extraction,
+    ExtractionRequest,
+    Extractor,
+    SynthesisRequest,
+)
 from promptreel_server.extractors.schema import compiled, parse_answer
 from promptreel_server.model.ids import LLM_CALL, new_id
 from promptreel_server.model.llm_call import LlmCall, LlmCallStatus
 from promptreel_server.model.prompt import JsonObject
+from promptreel_server.model.segment import Segment, Transcript
 
 VERSION = "2"
 
@@ -21,20 +27,16 @@ class Fingerprints:
     """
 
     def __init__(
-        self,
-        *,
-        model: str,
-        generation: str,
-        media_sha256: str,
-        prompt_text: str,
-        json_schema: JsonObject,
+        self, extractor: Extractor, *, media_sha256: str, prompt_text: str, json_schema: JsonObject
     ) -> None:
-        shared = [VERSION, model, generation, media_sha256, prompt_text, json_schema]
-        self._shared = hashlib.sha256(json.dumps(shared, sort_keys=True).encode())
+        asked = [extractor.model, extractor.generation, media_sha256, prompt_text, json_schema]
+        shared = json.dumps([VERSION, *asked], sort_keys=True)
+        self._shared = hashlib.sha256(shared.encode())
 
-    def of(self, start: float, end: float, said: str | None) -> str:
-        """The fingerprint of a stretch, in seconds, in which this is said (None: not known)."""
-        return self._with([start, end, said])
+    def of(self, segment: Segment, said: Transcript | None) -> str:
+        """The fingerprint of a segment and what is said in it (None: not known)."""
+        text = None if said is None else said.text
+        return self._with([float(segment.start), float(segment.end), text])
 
     def of_all(self, material: str) -> str:
         """The fingerprint of a synthesis of material that has this fingerprint itself."""

@@ -60,7 +60,8 @@ class SegmentWork:
         if not scene.run.settings.reuse_llm_calls:
             return {}
         names = {
-            found.segment.segment_id: _name(scene, found, _said(scene, found)) for found in batch
+            found.segment.segment_id: scene.fingerprints.of(found.segment, _said(scene, found))
+            for found in batch
         }
         answered = await self._means.database.read(
             lambda c: llm_calls.answered(c, scene.run.owner_id, tuple(names.values()))
@@ -256,11 +257,6 @@ def _request(scene: Scene, found: SegmentRun, transcript: Transcript | None) -> 
     )
 
 
-def _name(scene: Scene, found: SegmentRun, said: Transcript | None) -> str:
-    start, end = float(found.segment.start), float(found.segment.end)
-    return scene.fingerprints.of(start, end, None if said is None else said.text)
-
-
 def _said(scene: Scene, found: SegmentRun) -> Transcript | None:
     """What is said in a segment, where that is known or has just been heard."""
     if found.operations[Operation.TRANSCRIPTION].status is not OperationStatus.PENDING:
@@ -304,7 +300,7 @@ def _outcome(
     name = None
     if extraction is not None:
         if reuse.may_serve(extraction):
-            name = _name(scene, found, transcript)
+            name = scene.fingerprints.of(found.segment, transcript)
         metadata, warning = extraction.metadata, extraction.warning
         disabled = scene.run.prompt.semantic_indexing.disabled_segment_fields
         text = "" if metadata is None else metadata_text(metadata, disabled)

@@ -151,8 +151,7 @@ class Synthesizer:
 
 def _name(scene: Scene, request: SynthesisRequest, material: Material) -> str:
     fingerprints = Fingerprints(
-        model=scene.extractor.model,
-        generation=scene.extractor.generation,
+        scene.extractor,
         media_sha256=scene.item.sha256,
         prompt_text=request.instructions_text,
         json_schema=request.json_schema,

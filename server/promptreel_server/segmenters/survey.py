@@ -1,12 +1,13 @@
 """Looks at a medium and listens to it in one pass, and keeps what it saw and heard as signals."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
-from typing import TypeVar
+from functools import cache, partial
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -21,8 +22,6 @@ from promptreel_server.segmenters.signals import Signals, Span
 from promptreel_server.segmenters.sound import Listener
 from promptreel_server.segmenters.sounds import sounds
 from promptreel_server.segmenters.voice import SAMPLE_RATE
-
-Answer = TypeVar("Answer")
 
 
 async def survey(
@@ -62,53 +61,46 @@ async def _surveyed(
 ) -> Signals:
     facts = request.facts
     finder, listener = ShotFinder(facts.time_base), Listener()
-    thread = _Thread()
-    async with thread, decoded(programs, request.path, facts, wanted) as pieces:
-        await thread.run(_one_thread_each)
-        async for piece in pieces:
-            match piece:
-                case Frames(frames=frames, ticks=ticks):
-                    await thread.run(finder.feed, frames, ticks)
-                    reached = int(ticks[-1]) * facts.time_base
-                case Sound(samples=samples, start=start):
-                    await thread.run(listener.feed, samples, start)
-                    reached = start + Fraction(len(samples), SAMPLE_RATE)
-            if wanted.width == 0 or isinstance(piece, Frames):
-                progress(_within(reached - facts.start, facts.duration), facts.duration)
-        begun = await thread.run(finder.finish)
-        heard = await thread.run(lambda: sounds(listener.finish()))
     found = Signals()
-    if wanted.width:
-        begins = [tick * facts.time_base for tick in begun]
-        found = replace(found, shots=_shots(facts.start, facts.end, begins))
-    if wanted.sample_rate:
-        found = replace(
-            found,
-            speech=heard.speech,
-            music=heard.music,
-            silence=heard.silence,
-            pauses=heard.pauses,
-        )
+    with _thread() as run:
+        await run(_one_thread_each)
+        async with decoded(programs, request.path, facts, wanted) as pieces:
+            async for piece in pieces:
+                match piece:
+                    case Frames(frames=frames, ticks=ticks):
+                        await run(finder.feed, frames, ticks)
+                        reached = int(ticks[-1]) * facts.time_base
+                    case Sound(samples=samples, start=start):
+                        await run(listener.feed, samples, start)
+                        reached = start + Fraction(len(samples), SAMPLE_RATE)
+                if wanted.width == 0 or isinstance(piece, Frames):
+                    progress(_within(reached - facts.start, facts.duration), facts.duration)
+        if wanted.width:
+            begins = [tick * facts.time_base for tick in await run(finder.finish)]
+            found = replace(found, shots=_shots(facts.start, facts.end, begins))
+        if wanted.sample_rate:
+            heard = await run(lambda: sounds(listener.finish()))
+            found = replace(
+                found,
+                speech=heard.speech,
+                music=heard.music,
+                silence=heard.silence,
+                pauses=heard.pauses,
+            )
     return found
 
 
-class _Thread:
-    """One thread for all the arithmetic of a survey.
+@contextmanager
+def _thread() -> Iterator[Callable[..., Awaitable[Any]]]:
+    """Run all the arithmetic of a survey in one thread.
 
     Of several, each would keep memory of its own for as long as the process lives.
     """
-
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="survey")
-
-    async def run(self, work: Callable[..., Answer], *given: object) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *given)
-
-    async def __aenter__(self) -> None:
-        """Nothing is started before it is needed."""
-
-    async def __aexit__(self, *_: object) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
+    executor = ThreadPoolExecutor(1, thread_name_prefix="survey")
+    try:
+        yield partial(asyncio.get_running_loop().run_in_executor, executor)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 @cache

@@ -195,7 +195,7 @@ class Tail:
         part = self._kept[start : start + most]
         wanted = [told for told in part if follower.wants(told)]
         follower.ended = follower.ended or any(
-            told.ends_run and told.run_id == follower.wanted.run_id for told in part
+            told.may_end_run and told.run_id == follower.wanted.run_id for told in part
         )
         if start + len(part) == len(self._kept):
             follower.position, follower.at = None, max(follower.at, self.at)

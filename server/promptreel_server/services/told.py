@@ -40,7 +40,7 @@ class Told:
         )
 
     @property
-    def ends_run(self) -> bool:
+    def may_end_run(self) -> bool:
         """Whether a run may be over by it: it came to its end, or a retry of it did."""
         return self.event is not None and self.event.event_type in _ENDS
 

@@ -67,7 +67,7 @@ def open_batch(
                 end=row.segment_end,
             ),
             status=row.status,
-            operations={operation: _to_do(row._mapping, name) for operation, name in _NAMES},
+            operations=states(row),
         )
         for row in rows
     ]
@@ -160,15 +160,6 @@ def states(row: Row[Any]) -> dict[Operation, OperationState]:
 _NAMES = tuple((operation, operation.value) for operation in Operation)
 _UNTOUCHED = {status: OperationState(status=status) for status in OperationStatus}
 """Most states that are read stand at their beginning: every segment shares these."""
-
-
-def _to_do(values: Mapping[Any, Any], name: str) -> OperationState:
-    """The state of an operation that has not failed for good."""
-    status, attempts = values[f"{name}_status"], values[f"{name}_attempts"]
-    if not attempts:
-        return _UNTOUCHED[status]
-    at = values[f"{name}_attempted_at"]
-    return OperationState(status=status, attempts=attempts, last_attempt_at=at)
 
 
 def _state(values: Mapping[Any, Any], name: str) -> OperationState:
