@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """`per_second` for long, `burst` at once (at least 1); infinite: no bound at all."""
+    """`per_second` for long, `burst` at once (at least 1)."""
 
     per_second: float
     burst: float

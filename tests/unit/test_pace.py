@@ -1,7 +1,6 @@
 """A rate is kept over any stretch of time, and what was not used may come at once."""
 
 import asyncio
-import math
 import time
 
 import pytest
@@ -20,12 +19,6 @@ def test_a_rate_is_kept_over_any_minute(a_minute: float) -> None:
         taken.append(now)
     for start in range(1000, 1240, 20):
         assert sum(start <= at < start + 60 for at in taken) <= a_minute + burst
-
-
-def test_an_infinite_rate_is_always_open() -> None:
-    pace = Pace(Rate(per_second=math.inf, burst=1))
-    pace.take(1e9, 5.0)
-    assert pace.opens_at() <= 5.0
 
 
 def test_what_is_taken_too_late_to_wait_holds_up_what_follows() -> None:

@@ -1,11 +1,13 @@
 """Cuts a media item into stored segments, unless it was cut so before, and plans them in."""
 
 import asyncio
+from functools import partial
+from typing import Protocol
 
 from promptreel_server.engine.means import Means
 from promptreel_server.engine.progress import Progress
 from promptreel_server.engine.turns import Turns
-from promptreel_server.model.ids import SEGMENT, new_ids
+from promptreel_server.model.ids import SEGMENT, SEGMENTATION, new_id, new_ids
 from promptreel_server.model.media import MediaItem
 from promptreel_server.model.operation import Operation, OperationStatus
 from promptreel_server.model.run import Run, RunMedia
@@ -20,6 +22,7 @@ from promptreel_server.segmenters import (
 )
 from promptreel_server.store import run_media, segmentations, signals
 from promptreel_server.store.segmentations import Segmentation
+from promptreel_server.store.transaction import Transaction
 
 BATCH = 5000
 """Segment rows a transaction: bounds memory, and how long others wait for the writer."""
@@ -50,20 +53,16 @@ class Cutter:
             if found is None:
                 new = True
                 found = await self._cut(held, item, request, name)
-        await database.write(lambda tx: run_media.clear_plan(tx, held))
         states = enabled_operations(run, item)
-        for first in range(0, found.segment_count, BATCH):
-            ordinals = range(first, min(first + BATCH, found.segment_count))
-            await database.write(
-                lambda tx, ordinals=ordinals: run_media.plan(  # type: ignore[misc]
-                    tx, held, found.segmentation_id, ordinals, states
-                )
-            )
-        await database.write(
-            lambda tx: run_media.planned(
-                tx, held, found.segmentation_id, found.segment_count, new=new
-            )
-        )
+
+        def plan(tx: Transaction, ordinals: range, *, last: bool) -> None:
+            if not ordinals.start:
+                run_media.clear_plan(tx, held)
+            run_media.plan(tx, held, found.segmentation_id, ordinals, states)
+            if last:
+                run_media.planned(tx, held, found.segmentation_id, found.segment_count, new=new)
+
+        await self._write_in_batches(found.segment_count, plan)
 
     async def _request(self, run: Run, item: MediaItem) -> SegmentationRequest:
         known = await self._means.database.read(lambda c: signals.find(c, item.video_id, SIGNALS))
@@ -80,46 +79,61 @@ class Cutter:
     async def _cut(
         self, held: RunMedia, item: MediaItem, request: SegmentationRequest, name: str
     ) -> Segmentation:
-        database = self._means.database
         segmenter = segmenter_for(request.mode, request.media_type)
-        async with self._places, Progress(database, held, "cutting") as progress:
-            cut = await segmenter.cut(request, progress.note)
-        await self._keep_signals(item, request, cut)
-        segmentation_id = await database.write(
-            lambda tx: segmentations.begin(tx, item.video_id, name)
-        )
-        for first in range(0, len(cut.spans), BATCH):
-            spans = cut.spans[first : first + BATCH]
-            batch = [
-                Segment(
-                    segment_id=segment_id,
-                    video_id=item.video_id,
-                    ordinal=first + offset,
-                    start=span.start,
-                    end=span.end,
-                )
-                for offset, (span, segment_id) in enumerate(
-                    zip(spans, new_ids(SEGMENT, len(spans)), strict=True)
-                )
-            ]
-            await database.write(
-                lambda tx, batch=batch: segmentations.add(tx, segmentation_id, batch)  # type: ignore[misc]
-            )
-        await database.write(lambda tx: segmentations.complete(tx, segmentation_id, len(cut.spans)))
-        return Segmentation(
-            segmentation_id=segmentation_id,
+        async with self._places:  # also while storing: who is first goes on while others cut
+            async with Progress(self._means.database, held, "cutting") as progress:
+                cut = await segmenter.cut(request, progress.note)
+            return await self._keep(item, request, name, cut)
+
+    async def _keep(
+        self, item: MediaItem, request: SegmentationRequest, name: str, cut: Cut
+    ) -> Segmentation:
+        """Store a cut: with its first segments what was seen and heard, with its last the seal."""
+        found = Segmentation(
+            segmentation_id=new_id(SEGMENTATION),
             video_id=item.video_id,
             fingerprint=name,
-            complete=True,
             segment_count=len(cut.spans),
         )
-
-    async def _keep_signals(self, item: MediaItem, request: SegmentationRequest, cut: Cut) -> None:
         body = cut.signals.to_json()
-        if request.known is None or request.known.to_json() != body:
-            await self._means.database.write(
-                lambda tx: signals.keep(tx, item.video_id, SIGNALS, body)
-            )
+        heard_more = request.known is None or request.known.to_json() != body
+
+        def keep(tx: Transaction, ordinals: range, *, last: bool) -> None:
+            if not ordinals.start:
+                segmentations.begin(tx, found)
+                if heard_more:
+                    signals.keep(tx, item.video_id, SIGNALS, body)
+            segmentations.add(tx, found.segmentation_id, _segments(item, cut, ordinals))
+            if last:
+                segmentations.complete(tx, found)
+
+        await self._write_in_batches(found.segment_count, keep)
+        return found
+
+    async def _write_in_batches(self, count: int, write: "_WriteBatch") -> None:
+        """Write so many segments, `BATCH` a transaction; it is told which batch is the last."""
+        for first in range(0, count, BATCH):
+            ordinals = range(first, min(first + BATCH, count))
+            last = ordinals.stop == count
+            await self._means.database.write(partial(write, ordinals=ordinals, last=last))
+
+
+class _WriteBatch(Protocol):
+    def __call__(self, tx: Transaction, ordinals: range, *, last: bool) -> None: ...
+
+
+def _segments(item: MediaItem, cut: Cut, ordinals: range) -> list[Segment]:
+    """The segments of a stretch of a cut."""
+    return [
+        Segment(
+            segment_id=segment_id,
+            video_id=item.video_id,
+            ordinal=ordinal,
+            start=cut.spans[ordinal].start,
+            end=cut.spans[ordinal].end,
+        )
+        for ordinal, segment_id in zip(ordinals, new_ids(SEGMENT, len(ordinals)), strict=True)
+    ]
 
 
 def enabled_operations(run: Run, item: MediaItem) -> dict[Operation, OperationStatus]:

@@ -66,4 +66,4 @@ class Foresight:
 
 
 def _within(said: Transcript | None, segment: Segment) -> Transcript | None:
-    return None if said is None else said.within(float(segment.start), float(segment.end))
+    return None if said is None else said.within(*segment.seconds)

@@ -1,7 +1,6 @@
 """Lanes: how many calls to one model are in flight, shared fairly between owners."""
 
 import asyncio
-import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -40,6 +39,8 @@ class Lane:
         self._paused_until = 0.0
         self._calls = _quota(limits.calls_a_minute)
         self._tokens = _quota(limits.tokens_a_minute)
+        self._opens_at = 0.0
+        """When the next call may begin, as far as pauses and quotas go."""
         self._wake: asyncio.TimerHandle | None = None
         self.broken: str | None = None
         """Why no further call makes sense (a refused credential), once that is known."""
@@ -82,9 +83,8 @@ class Lane:
 
     def spent(self, *, calls: int, tokens: int) -> None:
         """Count what an answer took: calls beyond the one that was let in, and tokens."""
-        now = asyncio.get_running_loop().time()
-        self._calls.take(calls, now)
-        self._tokens.take(tokens, now)
+        self._take(self._calls, calls)
+        self._take(self._tokens, tokens)
 
     def overloaded(self, pause: float | None) -> None:
         """Halve the window and, where the model said how long, pause the lane."""
@@ -92,6 +92,7 @@ class Lane:
         if pause:
             now = asyncio.get_running_loop().time()
             self._paused_until = max(self._paused_until, now + pause)
+            self._opens_at = max(self._opens_at, self._paused_until)
 
     def leave(self) -> None:
         """Give a place back, and let in whoever is next."""
@@ -117,11 +118,7 @@ class Lane:
         return self._in_flight < self.window and not self._closed()
 
     def _closed(self) -> bool:
-        return asyncio.get_running_loop().time() < self._opens_at()
-
-    def _opens_at(self) -> float:
-        """When the next call may begin, as far as pauses and quotas go."""
-        return max(self._paused_until, self._calls.opens_at(), self._tokens.opens_at())
+        return bool(self._opens_at) and asyncio.get_running_loop().time() < self._opens_at
 
     def _admit(self) -> None:
         """Let in whoever is next, owner by owner, while there is room."""
@@ -138,13 +135,18 @@ class Lane:
 
     def _let_in(self) -> None:
         self._in_flight += 1
-        self._calls.take(1, asyncio.get_running_loop().time())
+        self._take(self._calls, 1)
+
+    def _take(self, quota: Pace | None, amount: int) -> None:
+        if quota is not None and amount:
+            quota.take(amount, asyncio.get_running_loop().time())
+            self._opens_at = max(self._opens_at, quota.opens_at())
 
     def _wake_when_open(self) -> None:
         if self._waiting and self._closed():
             if self._wake is not None:
                 self._wake.cancel()
-            self._wake = asyncio.get_running_loop().call_at(self._opens_at(), self._admit)
+            self._wake = asyncio.get_running_loop().call_at(self._opens_at, self._admit)
 
 
 class _Place:
@@ -161,10 +163,10 @@ class _Place:
         self._lane.leave()
 
 
-def _quota(a_minute: float) -> Pace:
-    """The pace of so much a minute; 0: no bound."""
+def _quota(a_minute: float) -> Pace | None:
+    """The pace of so much a minute; None for 0, which bounds nothing."""
     if not a_minute:
-        return Pace(Rate(per_second=math.inf, burst=1))
+        return None
     per_second = a_minute / 60
     return Pace(Rate(per_second=per_second, burst=max(1.0, per_second * BURST_SECONDS)))
 

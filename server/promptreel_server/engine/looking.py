@@ -61,18 +61,18 @@ class Looker:
             await database.write(lambda tx: _keep(tx, kept))
 
     async def _stills(self, item: MediaItem, segment: Segment) -> list[Still]:
+        start, end = segment.seconds
         async with self._places:
             stills = await self._means.pictures.representative_frames(
                 self._means.blobs.path(item.sha256),
                 item.facts,
-                float(segment.start),
-                float(segment.end),
+                start,
+                end,
                 self._means.bounds.frames_a_segment,
             )
         if not stills:
             raise MediaUnreadable(
-                f"No picture could be decoded between {float(segment.start):.3f} s "
-                f"and {float(segment.end):.3f} s."
+                f"No picture could be decoded between {start:.3f} s and {end:.3f} s."
             )
         await self._means.thumbnails.write(
             self._means.thumbnails.thumbnail_path(segment.video_id, segment.segment_id),

@@ -39,10 +39,11 @@ def source(found: SegmentRun, included: Sequence[str]) -> SynthesisSource:
             _copy(metadata, path.split("."), fields)
     if said and (not included or "transcription" in included):
         fields["transcription"] = said
+    start, end = found.segment.seconds
     return SynthesisSource(
         segment_id=found.segment.segment_id,
-        start=float(found.segment.start),
-        end=float(found.segment.end),
+        start=start,
+        end=end,
         fields=fields,
     )
 

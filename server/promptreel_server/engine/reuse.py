@@ -17,7 +17,7 @@ from promptreel_server.model.llm_call import LlmCall, LlmCallStatus
 from promptreel_server.model.prompt import JsonObject
 from promptreel_server.model.segment import Segment, Transcript
 
-VERSION = "2"
+VERSION = "3"
 
 
 class Fingerprints:
@@ -36,15 +36,15 @@ class Fingerprints:
     def of(self, segment: Segment, said: Transcript | None) -> str:
         """The fingerprint of a segment and what is said in it (None: not known)."""
         text = None if said is None else said.text
-        return self._with([float(segment.start), float(segment.end), text])
+        return self._with(f"{segment.start} {segment.end} {text!r}")
 
     def of_all(self, material: str) -> str:
         """The fingerprint of a synthesis of material that has this fingerprint itself."""
         return self._with(material)
 
-    def _with(self, own: object) -> str:
+    def _with(self, own: str) -> str:
         name = self._shared.copy()
-        name.update(json.dumps(own).encode())
+        name.update(own.encode(errors="surrogatepass"))
         return name.hexdigest()
 
 

@@ -168,6 +168,7 @@ class SegmentWork:
                 log.exception("extraction broke", extra={"segment_id": request.segment_id})
                 extraction = Extraction(failure=internal("extraction"))
             learn(scene.lane, extraction)
+        await asyncio.sleep(0)  # the next call goes out before this answer is dealt with
         return extraction
 
     async def _prepare(
@@ -240,6 +241,7 @@ def following(request: ExtractionRequest, extraction: Extraction) -> ExtractionR
 
 
 def _request(scene: Scene, found: SegmentRun, transcript: Transcript | None) -> ExtractionRequest:
+    start, end = found.segment.seconds
     return ExtractionRequest(
         run_id=scene.run.run_id,
         video_id=scene.item.video_id,
@@ -248,8 +250,8 @@ def _request(scene: Scene, found: SegmentRun, transcript: Transcript | None) -> 
         media_sha256=scene.item.sha256,
         facts=scene.item.facts,
         title=scene.item.title,
-        start=float(found.segment.start),
-        end=float(found.segment.end),
+        start=start,
+        end=end,
         prompt_text=scene.run.prompt.prompt_text,
         json_schema=scene.run.prompt.json_schema,
         transcript=transcript,
@@ -264,7 +266,7 @@ def _said(scene: Scene, found: SegmentRun) -> Transcript | None:
     heard = scene.heard.transcript
     if heard is None:
         return None
-    return heard.within(float(found.segment.start), float(found.segment.end))
+    return heard.within(*found.segment.seconds)
 
 
 def learn(lane: Lane, extraction: Extraction) -> None:

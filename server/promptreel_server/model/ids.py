@@ -1,6 +1,9 @@
 """Ids: opaque, prefixed, URL-safe, sortable by creation."""
 
-from ulid import ULID
+import os
+from random import Random
+
+from ulid import ULIDGenerator
 
 INDEX = "idx"
 VIDEO = "vid"
@@ -15,10 +18,13 @@ EVENT = "evt"
 DELETION = "del"
 SEGMENTATION = "cut"
 
+_RANDOM = Random(os.urandom(32))  # noqa: S311 - ids are no secrets, and the system's are dear
+_ULIDS = ULIDGenerator(randomness=lambda _: _RANDOM.randbytes(10))
+
 
 def new_id(prefix: str) -> str:
     """Make an id such as `run_01JD3…`: the prefix and a ULID."""
-    return f"{prefix}_{ULID()}"
+    return f"{prefix}_{_ULIDS.generate()}"
 
 
 def new_ids(prefix: str, count: int) -> list[str]:

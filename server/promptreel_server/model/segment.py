@@ -63,6 +63,11 @@ class Segment:
         """Length in seconds."""
         return self.end - self.start
 
+    @cached_property
+    def seconds(self) -> tuple[float, float]:
+        """Start and end, as near as floats come to them."""
+        return float(self.start), float(self.end)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Word:

@@ -55,6 +55,7 @@ def _segment_message(found: SegmentRun) -> manifest_pb2.FailedSegment:
     attempted = [state.last_attempt_at for state in states if state.last_attempt_at is not None]
     last = max(attempted, default=found.completed_at)
     waits = [failure.retry_after for _, failure in failures if failure.retry_after is not None]
+    start, end = found.segment.seconds
     message = manifest_pb2.FailedSegment(
         segment_id=found.segment.segment_id,
         failed_operations=[stage for stage, _ in failures],
@@ -62,8 +63,8 @@ def _segment_message(found: SegmentRun) -> manifest_pb2.FailedSegment:
         failure_message=first.message,
         failure_code=FAILURE_CODE.number(first.code),
         retryable=any(failure.retryable for _, failure in failures),
-        start_time=float(found.segment.start),
-        end_time=float(found.segment.end),
+        start_time=start,
+        end_time=end,
         projection_only=found.failure is not None,
         attempts=max((state.attempts for state in states), default=0),
         last_attempt_at=maybe_timestamp(last),

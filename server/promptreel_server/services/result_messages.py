@@ -18,6 +18,7 @@ THUMBNAIL_URI = "/api/v2/videos/segments/{segment_id}/thumbnail"
 def result_message(run: Run, item: RunMedia, found: SegmentRun) -> result_pb2.SegmentRunResult:
     """Turn what a segment yielded into its message; without fields `metadata` is empty."""
     segment = found.segment
+    start, end = segment.seconds
     message = result_pb2.SegmentRunResult(
         result_type="segment",
         result_id=f"segment:{segment.segment_id}:{run.run_id}",
@@ -29,8 +30,8 @@ def result_message(run: Run, item: RunMedia, found: SegmentRun) -> result_pb2.Se
         video_name=item.title,
         source_index_id=item.index_id,
         executed_at=timestamp(run.executed_at),
-        start_time=float(segment.start),
-        end_time=float(segment.end),
+        start_time=start,
+        end_time=end,
         thumbnail_uri=thumbnail_uri(found),
         thumbnail_available=found.thumbnail_available,
         metadata=to_struct(found.metadata or {}),

@@ -17,11 +17,12 @@ BEFORE_ANY = enums_pb2.Operation.Value.processing
 
 def segment(cut: Segment, standing: SegmentRun | None) -> segment_pb2.Segment:
     """Make the message of a segment, as it stands in a run, if in any."""
+    start, end = cut.seconds
     message = segment_pb2.Segment(
         segment_id=cut.segment_id,
         video_id=cut.video_id,
-        start_time=float(cut.start),
-        end_time=float(cut.end),
+        start_time=start,
+        end_time=end,
         segment_status=enums_pb2.SegmentStatus.Value.pending,
         marker=marker_pb2.Marker(),
     )

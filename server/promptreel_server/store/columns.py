@@ -1,6 +1,7 @@
 """Column types that keep the model's own types: instants, exact seconds, closed sets."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from fractions import Fraction
@@ -77,6 +78,7 @@ class Word(TypeDecorator[EnumType], Generic[EnumType]):
         """Turn a member into its value."""
         return None if value is None else value.value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> EnumType | None:
-        """Turn a value into its member."""
-        return None if value is None else self.members(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Turn values into their members: a look-up alone, for rows have many of them."""
+        members = {member.value: member for member in self.members}
+        return {None: None, **members}.__getitem__

@@ -398,13 +398,14 @@ def _news(outcome: SegmentOutcome) -> _Told:
 
 def _of_segment(step: Step, event_type: EventType, payload: dict[str, Any]) -> _Told:
     item, segment = step.item, step.segment
+    start, end = segment.seconds
     news = feed.NewEvent(
         event_type=event_type,
         run_id=item.run_id,
         video_id=item.video_id,
         segment_id=segment.segment_id,
         index_id=item.index_id,
-        payload={"start_time": float(segment.start), "end_time": float(segment.end), **payload},
+        payload={"start_time": start, "end_time": end, **payload},
     )
     return item.owner_id, news
 

@@ -1,6 +1,7 @@
 """The segments of a run: how each stands and what it yielded."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, select
@@ -37,13 +38,13 @@ _TO_DO = select(
     run_segments.c.ordinal,
     run_segments.c.segment_id,
     run_segments.c.status,
+    segments.c.start,
+    segments.c.end,
     *(
         run_segments.c[f"{operation.value}_{field}"]
-        for operation in Operation
         for field in ("status", "attempts", "attempted_at")
+        for operation in Operation
     ),
-    segments.c.start.label("segment_start"),
-    segments.c.end.label("segment_end"),
 ).join(segments, segments.c.segment_id == run_segments.c.segment_id)
 
 
@@ -60,17 +61,24 @@ def open_batch(
         SegmentRun(
             run_id=run_id,
             segment=Segment(
-                segment_id=row.segment_id,
-                video_id=video_id,
-                ordinal=row.ordinal,
-                start=row.segment_start,
-                end=row.segment_end,
+                segment_id=segment_id, video_id=video_id, ordinal=ordinal, start=start, end=end
             ),
-            status=row.status,
-            operations=states(row),
+            status=status,
+            operations=_to_do(tuple(columns)),
         )
-        for row in rows
+        for ordinal, segment_id, status, start, end, *columns in rows.all()
     ]
+
+
+@lru_cache(maxsize=64)
+def _to_do(columns: tuple[Any, ...]) -> Mapping[Operation, OperationState]:
+    """The states of the operations of a segment that are not done; next to all stand alike."""
+    count = len(Operation)
+    fields = (columns[:count], columns[count : 2 * count], columns[2 * count :])
+    return {
+        operation: OperationState(status=status, attempts=attempts, last_attempt_at=at)
+        for operation, status, attempts, at in zip(Operation, *fields, strict=True)
+    }
 
 
 def batch(

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from promptreel_server.errors import NotFound
-from promptreel_server.model.ids import SEGMENTATION, new_id
 from promptreel_server.model.segment import Segment
 from promptreel_server.store.columns import fraction_text, microseconds
 from promptreel_server.store.prepared import Prepared
@@ -17,12 +16,11 @@ from promptreel_server.store.transaction import Transaction
 
 @dataclass(frozen=True, kw_only=True)
 class Segmentation:
-    """One way a media item was cut."""
+    """One way a media item was cut, from its first instant to its last."""
 
     segmentation_id: str
     video_id: str
     fingerprint: str
-    complete: bool
     segment_count: int
 
 
@@ -38,28 +36,24 @@ def find(connection: Connection, video_id: str, fingerprint: str) -> Segmentatio
     return None if row is None else _segmentation(row)
 
 
-def begin(tx: Transaction, video_id: str, fingerprint: str) -> str:
+def begin(tx: Transaction, found: Segmentation) -> None:
     """Open a segmentation to fill; what a crashed drive left of it goes away first."""
-    stale = select(segmentations.c.segmentation_id).where(
-        segmentations.c.video_id == video_id, segmentations.c.fingerprint == fingerprint
+    of_the_same = (
+        segmentations.c.video_id == found.video_id,
+        segmentations.c.fingerprint == found.fingerprint,
     )
+    stale = select(segmentations.c.segmentation_id).where(*of_the_same)
     tx.execute(delete(segments).where(segments.c.segmentation_id.in_(stale)))
-    tx.execute(
-        delete(segmentations).where(
-            segmentations.c.video_id == video_id, segmentations.c.fingerprint == fingerprint
-        )
-    )
-    segmentation_id = new_id(SEGMENTATION)
+    tx.execute(delete(segmentations).where(*of_the_same))
     tx.execute(
         insert(segmentations).values(
-            segmentation_id=segmentation_id,
-            video_id=video_id,
-            fingerprint=fingerprint,
+            segmentation_id=found.segmentation_id,
+            video_id=found.video_id,
+            fingerprint=found.fingerprint,
             complete=False,
             created_at=tx.now,
         )
     )
-    return segmentation_id
 
 
 def add(tx: Transaction, segmentation_id: str, batch: Sequence[Segment]) -> None:
@@ -90,12 +84,12 @@ _ADD = Prepared(
 )
 
 
-def complete(tx: Transaction, segmentation_id: str, count: int) -> None:
+def complete(tx: Transaction, found: Segmentation) -> None:
     """Seal a segmentation: from now on every run uses it."""
     tx.execute(
         update(segmentations)
-        .where(segmentations.c.segmentation_id == segmentation_id)
-        .values(complete=True, segment_count=count)
+        .where(segmentations.c.segmentation_id == found.segmentation_id)
+        .values(complete=True, segment_count=found.segment_count)
     )
 
 
@@ -154,6 +148,5 @@ def _segmentation(row: Row[Any]) -> Segmentation:
         segmentation_id=row.segmentation_id,
         video_id=row.video_id,
         fingerprint=row.fingerprint,
-        complete=row.complete,
         segment_count=row.segment_count,
     )

@@ -20,6 +20,10 @@ LOCK_NAME = "server.lock"
 READERS = 4
 BUSY_MILLISECONDS = 10_000
 
+CHECKPOINT_PAGES = 4096
+"""Pages of the log after which it is copied into the file: at SQLite's 1000 every large commit was,
+with pages that the next one changes again."""
+
 
 @asynccontextmanager
 async def open_sqlite(
@@ -103,6 +107,7 @@ def _engine(path: Path, *, writing: bool) -> Engine:
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute("PRAGMA cache_size = -16384")
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         if not writing:
             cursor.execute("PRAGMA query_only = ON")
         cursor.close()

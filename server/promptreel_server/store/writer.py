@@ -103,10 +103,10 @@ class Writer:
             raise Unavailable("The server is stopping; try again shortly.", retry_after=1.0)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         change = _Change(apply=apply, item=item, future=future)
-        if self._queue.full():
-            await self._wait_for_room(change)
-        else:
+        try:
             self._queue.put_nowait(change)
+        except asyncio.QueueFull:
+            await self._wait_for_room(change)
         return future
 
     async def _wait_for_room(self, change: _Change) -> None:
