@@ -1,7 +1,8 @@
 """How long the server's event loop is held up while a run works on real models.
 
 Run from the project's folder, with fork left alone by gRPC as `promptreel serve` does:
-`GRPC_ENABLE_FORK_SUPPORT=0 python -m benchmarks.engine.ticker FILE [FILE …] [--model local]`. A task on the server's own loop sleeps for a millisecond, again and again; how late it wakes is how
+`GRPC_ENABLE_FORK_SUPPORT=0 python -m benchmarks.engine.ticker FILE [FILE …] [--model local]`.
+A task on the server's own loop sleeps for a millisecond, again and again; how late it wakes is how
 late everybody else is served. Beside it, in the same run, the same ticker before any work: what the
 machine and an idle server do to it. Exits with 1 where the p99 during the run misses its target.
 """
