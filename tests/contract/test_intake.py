@@ -152,6 +152,23 @@ async def test_an_owner_has_a_quota_of_their_own(intake: Intake) -> None:
     assert used == media.Used(items=2, bytes=QUOTA)
 
 
+async def test_uploads_that_come_in_together_do_not_pass_the_quota_together(intake: Intake) -> None:
+    await intake.take(b"a" * 4001)  # each of the next two fits beside it, both do not
+
+    async def take(content: bytes) -> ImportJob | TooLarge:
+        try:
+            return await intake.take(content)
+        except TooLarge as refused:
+            return refused
+
+    ends = await asyncio.gather(take(b"b" * 3000), take(b"c" * 3000))
+
+    assert [isinstance(end, TooLarge) for end in ends].count(True) == 1
+    used = await intake.database.read(lambda c: media.used(c, "ann"))
+    assert used == media.Used(items=2, bytes=7001)
+    assert len(intake.files()) == 2, "the bytes of what was refused are gone"
+
+
 async def test_an_owner_keeps_so_many_media_items_and_no_more(intake: Intake) -> None:
     for number in range(MOST_ITEMS):
         await intake.take(b"%d" % number)

@@ -105,14 +105,10 @@ class Imports:
         limits = self._limits
         used = await self._database.read(lambda c: media.used(c, owner_id))
         if used.items >= limits.most_items:
-            raise TooLarge(
-                f"You keep {used.items} media items, all that you may; delete some first."
-            )
+            raise _too_many(used)
         room = limits.quota_bytes - used.bytes
         if room <= 0:
-            raise TooLarge(
-                f"Your media take {used.bytes} of {limits.quota_bytes} bytes; delete some first."
-            )
+            raise self._too_much(used)
         if self._coming[owner_id] >= limits.at_once:
             raise RateLimited(
                 f"{limits.at_once} uploads of yours come in already; wait for one to end.",
@@ -143,6 +139,7 @@ class Imports:
         Raises:
             Invalid: there are no bytes.
             NotFound, BeingDeleted: the index went away meanwhile.
+            TooLarge: what came in beside it has used up the owner's quota.
         """
         sealed = await writer.seal()
         if not sealed.size:
@@ -182,12 +179,24 @@ class Imports:
             saved = import_jobs.put(tx, done)
             if saved.status is ImportStatus.COMPLETED:  # else it was cancelled meanwhile
                 media.insert_item(tx, replace(item, created_at=tx.now))
+                self._check_quota(media.used(tx.connection, item.owner_id))
                 tell(tx, saved, EventType.IMPORT_COMPLETED)
             if remember is not None:
                 remember(tx, saved)
             return saved
 
         return await self._database.write(change)
+
+    def _check_quota(self, used: media.Used) -> None:
+        """Refuse what made it too much: uploads that came in together each found room."""
+        if used.items > self._limits.most_items:
+            raise _too_many(used)
+        if used.bytes > self._limits.quota_bytes:
+            raise self._too_much(used)
+
+    def _too_much(self, used: media.Used) -> TooLarge:
+        quota = self._limits.quota_bytes
+        return TooLarge(f"Your media take {used.bytes} of {quota} bytes; delete some first.")
 
     async def _end(
         self, job: ImportJob, status: ImportStatus, remember: Remember | None, why: str
@@ -208,6 +217,10 @@ class Imports:
             return saved
 
         return await self._database.write(change)
+
+
+def _too_many(used: media.Used) -> TooLarge:
+    return TooLarge(f"You keep {used.items} media items, all that you may; delete some first.")
 
 
 def tell(tx: Transaction, job: ImportJob, event_type: EventType) -> None:
