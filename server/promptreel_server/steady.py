@@ -5,6 +5,8 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
+from promptreel_server.errors import StoreUnavailable
+
 log = logging.getLogger(__name__)
 
 
@@ -13,6 +15,8 @@ def unbroken(what: str) -> Iterator[None]:
     """Log what breaks in the block, and go on behind it: a server outlives a full disk."""
     try:
         yield
+    except StoreUnavailable as error:
+        log.warning("%s waits for the store: %s", what, error.message)
     except Exception:
         log.exception("%s broke off; it is tried again", what)
 

@@ -25,6 +25,6 @@ async def kept(write: Callable[[], Awaitable[Result]]) -> Result:
         try:
             return await write()
         except StoreUnavailable as error:
-            log.warning("what is done waits to be written: %s", error.message)
+            log.debug("what is done waits to be written: %s", error.message)
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,6 +1,7 @@
 """The one writer: drains its queue into one transaction at a time (group commit)."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from promptreel_server.clock import Clock
 from promptreel_server.errors import StoreUnavailable, Unavailable
 from promptreel_server.store import trouble
 from promptreel_server.store.transaction import Transaction
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -168,6 +171,8 @@ class Writer:
             if change.error is not None:
                 change.error = trouble.known(change.error)
                 if isinstance(change.error, StoreUnavailable):
+                    if self.trouble is None:  # once, however many changes wait for it to pass
+                        log.warning("changes can't be written: %s", change.error.message)
                     self._trouble, self._trouble_at = change.error.message, time.monotonic()
 
     def _write_all(self, changes: list[_Change], moved: set[str]) -> None:
