@@ -1,7 +1,7 @@
 """An engine over a real store with everything slow left out: canned models, drawn media facts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -9,13 +9,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NoReturn
 
-from promptreel_server.embedders.embedder import ImageEmbedder
 from promptreel_server.engine.acceptance import Order
 from promptreel_server.engine.attempts import AttemptPolicy
 from promptreel_server.engine.engine import Engine
 from promptreel_server.engine.lanes import LaneLimits, Lanes
 from promptreel_server.engine.local import LocalDispatcher
-from promptreel_server.engine.means import Bounds, Lazy, Means, Pictures
+from promptreel_server.engine.means import Bounds, Lazy, Means
 from promptreel_server.engine.stops import Stops
 from promptreel_server.errors import Unavailable
 from promptreel_server.extractors.canned import CannedExtractor, CannedScript
@@ -130,27 +129,15 @@ class Rig:
         return made
 
     async def execute(
-        self,
-        prompt: Prompt,
-        items: Sequence[MediaItem],
-        *,
-        seconds: int = 10,
-        embedding: bool = False,
+        self, prompt: Prompt, items: Sequence[MediaItem], *, seconds: int = 10
     ) -> Run:
         """Order a run of `fixed` segments over these media items and set it going."""
-        order = self.order(prompt, items, seconds=seconds, embedding=embedding)
+        order = self.order(prompt, items, seconds=seconds)
         run = await self.database.write(lambda tx: self.engine.accept(tx, order))
         await self.engine.begin(run.run_id)
         return run
 
-    def order(
-        self,
-        prompt: Prompt,
-        items: Sequence[MediaItem],
-        *,
-        seconds: int = 10,
-        embedding: bool = False,
-    ) -> Order:
+    def order(self, prompt: Prompt, items: Sequence[MediaItem], *, seconds: int = 10) -> Order:
         """What asks for a run of `fixed` segments over these media items."""
         return Order(
             owner_id=OWNER,
@@ -162,7 +149,7 @@ class Rig:
                 video_segment_duration=seconds,
                 processing_model="canned",
                 enable_transcription=False,
-                enable_image_embedding=embedding,
+                enable_image_embedding=False,
             ),
         )
 
@@ -192,8 +179,6 @@ async def rig(
     policy: AttemptPolicy = QUICK,
     lane: LaneLimits = LANE,
     segments_in_flight: int = 64,
-    pictures: Pictures | None = None,
-    embedder: Callable[[], ImageEmbedder] = _none,
 ) -> AsyncIterator[Rig]:
     """Run an engine over a database for the length of the block.
 
@@ -203,11 +188,11 @@ async def rig(
     means = Means(
         database=database,
         blobs=Somewhere(),
-        pictures=pictures or NoPictures(),
+        pictures=NoPictures(),
         thumbnails=Thumbnails(Path("/nowhere")),
         extractors=canned,
         transcriber=Lazy(_none),
-        embedder=Lazy(embedder),
+        embedder=Lazy(_none),
         lanes=Lanes(lane),
         stops=Stops(database),
         policy=policy,

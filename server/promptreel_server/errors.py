@@ -307,12 +307,5 @@ class MediaUnavailable(OperationFailure):
         super().__init__(FailureCode.MEDIA_UNAVAILABLE, message)
 
 
-class DecoderKilled(MediaUnavailable):
-    """Something else than our bounds ended the decoder; what it had decoded is not all there is."""
-
-    def __init__(self) -> None:
-        super().__init__("The decoder was killed, perhaps for want of memory; try again.")
-
-
 class ModelFailure(OperationFailure):
     """A model did not give a usable answer."""

@@ -1,35 +1,26 @@
 """What the engine does when the store, a call or a model fails it: nothing is lost or stuck."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
-from promptreel_server.embedders.embedder import Frame, ImageVector
-from promptreel_server.engine import cutting, keeping, retry_orders
 from promptreel_server.engine import engine as engine_module
+from promptreel_server.engine import keeping, retry_orders
 from promptreel_server.engine.attempts import AttemptPolicy
 from promptreel_server.engine.retry_orders import RetryOrder
-from promptreel_server.errors import DecoderKilled, FailureCode, StoreUnavailable
+from promptreel_server.errors import FailureCode, StoreUnavailable
 from promptreel_server.extractors.canned import CannedScript, Fault
-from promptreel_server.media.stills import Still
 from promptreel_server.model.llm_call import LlmCallStatus
-from promptreel_server.model.media import MediaFacts
-from promptreel_server.model.operation import Operation
 from promptreel_server.model.page import Slice
 from promptreel_server.model.retry import Retry, RetryStatus
 from promptreel_server.model.run import Run, RunStatus
-from promptreel_server.segmenters import Cut, SegmentationRequest, segmenter_for
-from promptreel_server.segmenters.segmenter import Progress
 from promptreel_server.store import audit, feed, llm_calls, media, retries, run_segments
 from promptreel_server.store.database import Database
 from promptreel_server.store.feed import EventFilter
 from promptreel_server.store.llm_calls import CallFilter
-from promptreel_server.store.tables import attempts
 from tests.contract.test_store_trouble import clear_disk, fill_disk
 from tests.engines import OWNER, Rig, rig
 from tests.eventually import eventually
@@ -84,77 +75,6 @@ async def test_a_full_disk_holds_a_run_up_and_costs_it_no_call(running: Rig) -> 
     assert ended.status is RunStatus.COMPLETED
     assert running.canned.asked == await _calls(running, run) == 200
     assert await running.database.read(audit.miscounts) == []
-
-
-class _Unlucky:
-    """A segmenter whose decoder is killed the first time."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    async def cut(self, request: SegmentationRequest, progress: Progress) -> Cut:
-        self.asked += 1
-        if self.asked == 1:
-            raise DecoderKilled
-        return await segmenter_for(request.mode, request.media_type).cut(request, progress)
-
-
-async def test_a_medium_whose_decoder_was_killed_is_cut_once_more(
-    running: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    unlucky = _Unlucky()
-    monkeypatch.setattr(cutting, "segmenter_for", lambda *_: unlucky)
-    run = await running.execute(await running.prompt(), [await running.add(seconds=50)])
-
-    ended = await running.ended(run.run_id)
-
-    assert unlucky.asked == 2
-    assert (ended.status, ended.completed_segments) == (RunStatus.COMPLETED, 5)
-
-
-class _Killing:
-    """Pictures whose decoder is killed every time."""
-
-    async def representative_frames(
-        self, path: Path, facts: MediaFacts, start: float, end: float, count: int
-    ) -> list[Still]:
-        raise DecoderKilled
-
-
-class _Blank:
-    """An embedder that is never reached."""
-
-    space = "blank"
-    dimension = 1
-
-    async def embed(self, frames: Sequence[Frame]) -> list[ImageVector]:
-        raise AssertionError("there is no frame to embed")
-
-    async def close(self) -> None: ...
-
-
-async def test_every_attempt_at_an_embedding_is_kept(database: Database) -> None:
-    async with rig(database, pictures=_Killing(), embedder=_Blank) as made:
-        video = await made.add(seconds=10)
-        run = await made.execute(await made.prompt(), [video], embedding=True)
-        ended = await made.ended(run.run_id)
-    page = await database.read(
-        lambda c: run_segments.results(c, run.run_id, video.video_id, EVERYTHING)
-    )
-    state = page.items[0].operations[Operation.IMAGE_EMBEDDING]
-    kept = await database.read(
-        lambda c: c.execute(
-            select(attempts.c.attempt, attempts.c.code)
-            .where(attempts.c.operation == Operation.IMAGE_EMBEDDING)
-            .order_by(attempts.c.attempt)
-        ).all()
-    )
-
-    assert ended.status is RunStatus.COMPLETED_WITH_FAILURES
-    assert state.attempts == 4
-    assert state.failure is not None
-    assert (state.failure.code, state.failure.retryable) == (FailureCode.MEDIA_UNAVAILABLE, True)
-    assert [number for number, _ in kept] == [1, 2, 3, 4]
 
 
 async def test_a_run_that_no_dispatch_followed_is_taken_up(running: Rig) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from promptreel_server.errors import DecoderKilled, MediaUnreadable
+from promptreel_server.errors import MediaUnreadable
 from promptreel_server.media.probe import probe
 from promptreel_server.model.media import MediaType
 from promptreel_server.model.segment import SegmentationMode
@@ -83,21 +83,6 @@ async def test_segments_cover_the_medium_without_gap_or_overlap(
     assert spans[-1].end == request.facts.end
     assert all(before.end == after.start for before, after in pairwise(spans))
     assert all(span.duration <= Limits().longest for span in spans)
-
-
-async def test_a_decoder_that_is_killed_has_not_come_to_the_end() -> None:
-    request = await asked(shots(20, 20, 20).path, SMART)
-    killed: list[int] = []
-
-    def kill(done: Fraction, whole: Fraction) -> None:
-        for process in [] if killed else psutil.Process().children(recursive=True):
-            if "ffmpeg" in process.name() and done < whole / 2:
-                killed.append(process.pid)
-                process.kill()
-
-    with pytest.raises(DecoderKilled):
-        await segmenter_for(SMART, MediaType.VIDEO, programs()).cut(request, kill)
-    assert killed
 
 
 @pytest.mark.parametrize("rate", ["25", "24000/1001", "30000/1001", "60"])

@@ -1,18 +1,10 @@
 """How often an operation is attempted, and how long the pauses are."""
 
-import asyncio
-import logging
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from promptreel_server.errors import FailureCode, OperationFailure
 from promptreel_server.model.operation import Failure
-
-log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,25 +30,6 @@ class AttemptPolicy:
             return failure.retry_after
         ceiling = min(self.longest_pause, self.shortest_pause * 2**attempt)
         return random.uniform(self.shortest_pause, max(ceiling, self.shortest_pause))  # noqa: S311 - jitter, not a secret
-
-
-async def patiently(policy: AttemptPolicy, work: Callable[[], Awaitable[Result]]) -> Result:
-    """Do what a media item needs as a whole, attempted as often as its failures allow.
-
-    Raises:
-        OperationFailure: the last attempt failed.
-    """
-    made = 0
-    while True:
-        try:
-            return await work()
-        except OperationFailure as failure:
-            made += 1
-            pause = policy.pause(failure, made)
-            if pause is None:
-                raise
-            log.warning("attempt %d of a media item failed: %s", made, failure.message)
-        await asyncio.sleep(pause)
 
 
 def as_data(failure: OperationFailure) -> Failure:

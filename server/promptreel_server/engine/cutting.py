@@ -4,7 +4,6 @@ import asyncio
 from functools import partial
 from typing import Protocol
 
-from promptreel_server.engine.attempts import patiently
 from promptreel_server.engine.means import Means
 from promptreel_server.engine.progress import Progress
 from promptreel_server.engine.turns import Turns
@@ -83,9 +82,7 @@ class Cutter:
         segmenter = segmenter_for(request.mode, request.media_type)
         async with self._places:  # also while storing: who is first goes on while others cut
             async with Progress(self._means.database, held, "cutting") as progress:
-                cut = await patiently(
-                    self._means.policy, lambda: segmenter.cut(request, progress.note)
-                )
+                cut = await segmenter.cut(request, progress.note)
             return await self._keep(item, request, name, cut)
 
     async def _keep(

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 
-from promptreel_server.engine.attempts import patiently
 from promptreel_server.engine.means import Means
 from promptreel_server.engine.progress import Progress
 from promptreel_server.engine.turns import Turns
@@ -61,11 +60,8 @@ class Listener:
             self._places,
             Progress(self._means.database, held, "transcribing") as progress,
         ):
-            transcript = await patiently(
-                self._means.policy,
-                lambda: transcriber.transcribe(
-                    request, lambda done: progress.note(done, item.facts.duration)
-                ),
+            transcript = await transcriber.transcribe(
+                request, lambda done: progress.note(done, item.facts.duration)
             )
         body = transcript_json(transcript)
         if body is not None:

@@ -89,7 +89,7 @@ class SegmentWork:
         if states[Operation.TRANSCRIPTION].status is OperationStatus.PENDING:
             self._note(Operation.TRANSCRIPTION, states, attempts, scene.heard.failure)
         if states[Operation.IMAGE_EMBEDDING].status is OperationStatus.PENDING:
-            await self._embed(scene, found, states, attempts, retry_id=retry_id)
+            await self._embed(scene, found, states, attempts)
         extraction = None
         if states[Operation.FIELD_EXTRACTION].status is OperationStatus.PENDING:
             extraction = await self._extract(
@@ -103,32 +103,18 @@ class SegmentWork:
         found: SegmentRun,
         states: dict[Operation, OperationState],
         attempts: list[Attempt],
-        *,
-        retry_id: str | None,
     ) -> None:
-        """Attempt until it works or no attempt is left; all but the last are kept at once."""
-        operation, made = Operation.IMAGE_EMBEDDING, 0
-        while True:
-            failure = await self._look(scene, found)
-            made += 1
-            pause = None if failure is None else self._means.policy.pause(failure, made)
-            if pause is None or scene.stop.is_set():
-                self._note(operation, states, attempts, failure)
-                return
-            await self._keep(scene, found, operation, failure, (), states, retry_id)
-            await pause_unless_stopped(pause, scene.stop)
-
-    async def _look(self, scene: Scene, found: SegmentRun) -> OperationFailure | None:
+        failure: OperationFailure | None = None
         try:
             await unless_stopped(self._looker.embed(scene.item, found.segment), scene.stop)
-        except OperationFailure as failure:
-            return failure
+        except OperationFailure as error:
+            failure = error
         except Stopped:
             raise
         except Exception:  # one bad segment never spoils its neighbours
             log.exception("embedding broke", extra={"segment_id": found.segment.segment_id})
-            return internal("embedding")
-        return None
+            failure = internal("embedding")
+        self._note(Operation.IMAGE_EMBEDDING, states, attempts, failure)
 
     async def _extract(
         self,
@@ -159,8 +145,7 @@ class SegmentWork:
             if pause is None or scene.stop.is_set():
                 self._note(Operation.FIELD_EXTRACTION, states, attempts, failure)
                 return extraction
-            operation = Operation.FIELD_EXTRACTION
-            await self._keep(scene, found, operation, failure, extraction.calls, states, retry_id)
+            await self._keep(scene, found, extraction, states, retry_id)
             request = following(request, extraction)
             await pause_unless_stopped(pause, scene.stop)
 
@@ -206,21 +191,19 @@ class SegmentWork:
         self,
         scene: Scene,
         found: SegmentRun,
-        operation: Operation,
-        failure: OperationFailure | None,
-        calls: tuple[LlmCall, ...],
+        extraction: Extraction,
         states: dict[Operation, OperationState],
         retry_id: str | None,
     ) -> None:
         """Write an attempt that is not the last, so that a crash neither loses nor repeats it."""
         attempts: list[Attempt] = []
-        self._note(operation, states, attempts, failure)
+        self._note(Operation.FIELD_EXTRACTION, states, attempts, extraction.failure)
         record = AttemptRecord(
             item=scene.held,
             segment=found.segment,
             prompt_id=scene.run.prompt.prompt_id,
             attempt=attempts[0],
-            calls=calls,
+            calls=extraction.calls,
             retry_id=retry_id,
         )
         database = self._means.database

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from google.genai import types
 
-from promptreel_server.errors import DecoderKilled, MediaUnavailable, MediaUnreadable
+from promptreel_server.errors import MediaUnavailable, MediaUnreadable
 from promptreel_server.extractors.extractor import ExtractionRequest
 from promptreel_server.extractors.frames import AT_ONCE, Frames
 from promptreel_server.extractors.gemini_uploads import Upload, Uploads
@@ -162,8 +162,6 @@ async def _sound(ffmpeg: Ffmpeg, request: ExtractionRequest) -> bytes:
             pass_fds=(descriptor,),
             most_output=_MOST_SOUND_BYTES,
         )
-    if run.killed:
-        raise DecoderKilled
     if run.exceeded is not None or not run.stdout:
         raise MediaUnreadable("The sound of the segment can't be decoded.")
     return run.stdout

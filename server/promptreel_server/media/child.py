@@ -5,7 +5,6 @@ import fcntl
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,9 +17,6 @@ STDERR_KEPT = 4096
 """Bytes of its last words that are kept."""
 PIPE_BYTES = 1 << 20
 """The size a pipe is asked to have: raw frames in 64 KiB pieces cost a wake-up each."""
-
-_STOPPED = 255
-"""What ffmpeg ends with where it was sent a signal that lets it end by itself."""
 
 _ENVIRONMENT = {"GCONV_PATH": "/nonexistent"}
 """All that a child is told. A statically linked ffmpeg that finds the system's character set
@@ -61,8 +57,6 @@ class Completed:
     stdout: bytes
     stderr_tail: str
     exceeded: Bound | None = None
-    killed: bool = False
-    """Whether it was ended from outside, so that what it wrote is not all."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -131,21 +125,11 @@ class Child:
     timed_out: bool = False
     """Whether it was killed for exceeding `wall_seconds`."""
     _words: _LastWords = field(repr=False)
-    _limits: Limits = field(repr=False)
-    _began: float = field(default_factory=time.monotonic, repr=False)
 
     @property
     def returncode(self) -> int | None:
         """None while it runs; negative: the signal that ended it."""
         return self.process.returncode
-
-    @property
-    def killed(self) -> bool:
-        """Whether it was ended from outside: not by itself, and by none of its limits."""
-        if self.timed_out or self.returncode not in (-signal.SIGKILL, -signal.SIGTERM, _STOPPED):
-            return False
-        most_cpu = (time.monotonic() - self._began) * (os.cpu_count() or 1)
-        return most_cpu < self._limits.cpu_seconds
 
     @property
     def stderr_tail(self) -> str:
@@ -198,7 +182,7 @@ async def child(
             for pipe in (out, *pipes):
                 pipe.close_writer()
             os.close(errors)
-        running = Child(process=process, stdout=out.reader, _words=words, _limits=limits)
+        running = Child(process=process, stdout=out.reader, _words=words)
         timer = asyncio.get_running_loop().call_later(limits.wall_seconds, _expire, running)
         try:
             yield running
@@ -234,7 +218,6 @@ async def complete(
             stdout=b"".join(pieces),
             stderr_tail=running.stderr_tail,
             exceeded=exceeded,
-            killed=exceeded is None and running.killed,
         )
 
 

@@ -11,7 +11,7 @@ import ffmpeg as builder
 import numpy as np
 from numpy.typing import NDArray
 
-from promptreel_server.errors import DecoderKilled, MediaUnreadable
+from promptreel_server.errors import MediaUnreadable
 from promptreel_server.media.child import Child, Limits, Pipe, child, piped
 from promptreel_server.media.ffmpeg import Ffmpeg, opened
 from promptreel_server.model.media import MediaFacts
@@ -75,9 +75,8 @@ async def decoded(
 ) -> AsyncIterator[AsyncIterator[Frames | Sound]]:
     """Start decoding; leaving the block ends ffmpeg within a second, whatever the reason.
 
-    The iterator raises MediaUnreadable where nothing could be decoded or it took too long, and
-    DecoderKilled where ffmpeg was killed; what follows a damaged place is decoded as far as it can
-    be.
+    The iterator raises MediaUnreadable where nothing could be decoded or it took too long; what
+    follows a damaged place is decoded as far as it can be.
     """
     allowance = float(facts.duration)
     limits = Limits(
@@ -149,7 +148,7 @@ async def _pieces(
     """Read the times first, then the pictures and the sound they announce."""
     frame_bytes = wanted.width * wanted.height * 3 // 2
     decoded_any = False
-    with suppress(asyncio.IncompleteReadError):  # it crashed: what came before it is used
+    with suppress(asyncio.IncompleteReadError):  # it was killed: what came before it is used
         async for marks in _marks(running):
             decoded_any = True
             if pictures and len(rows := marks.of(0)):
@@ -162,8 +161,6 @@ async def _pieces(
                     start = Fraction(int(stretch[0, 0]), wanted.sample_rate)
                     yield Sound(samples=np.frombuffer(raw, np.int16), start=start)
     await running.wait()
-    if running.killed:
-        raise DecoderKilled
     if running.timed_out:
         raise MediaUnreadable("Decoding took longer than a medium of this length may take.")
     if not decoded_any:

@@ -13,7 +13,7 @@ import ffmpeg as builder
 import numpy as np
 from numpy.typing import NDArray
 
-from promptreel_server.errors import DecoderKilled, MediaUnreadable
+from promptreel_server.errors import MediaUnreadable
 from promptreel_server.media.child import Child, Limits, child, piped
 from promptreel_server.media.ffmpeg import Ffmpeg, opened
 from promptreel_server.model.media import MediaFacts, MediaType
@@ -177,9 +177,7 @@ def scaled(stream: Any, longest_side: int) -> Any:
 
 
 def complain_if_stopped(running: Child) -> None:
-    """Raise errors.MediaUnreadable where a limit ended the decoder, or errors.DecoderKilled."""
-    if running.killed:
-        raise DecoderKilled
+    """Raise errors.MediaUnreadable where a limit ended the decoder."""
     if running.timed_out or (running.returncode or 0) < 0:
         raise MediaUnreadable("Decoding a picture took more time or memory than is allowed.")
 
