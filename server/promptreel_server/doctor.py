@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
@@ -32,6 +34,9 @@ from promptreel_server.weights.registry import registry
 from promptreel_server.weights.shelf import Shelf, WeightsState
 
 _RESTORE = "restore a backup; keep the broken file"
+
+LEAST_ROOM = 256 * 2**20
+"""Free bytes of the data folder's disk below which a server will soon be unable to write."""
 
 
 class State(Enum):
@@ -89,6 +94,7 @@ async def examine(settings: Settings, *, repair: bool) -> list[Finding]:
         remedy = "start a server, or name another folder with --data"
         found = f"there is none in {settings.data}"
         return [*findings, Finding(check="database", state=State.WELL, found=found, remedy=remedy)]
+    findings.append(_room(settings.data))
     try:
         schema = _schema(settings.data, repair=repair)
         findings.append(schema)
@@ -133,6 +139,17 @@ def _models(settings: Settings) -> list[Finding]:
             )
         )
     return findings
+
+
+def _room(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    writable = os.access(folder, os.W_OK)
+    said = f"{free / 2**20:,.0f} MiB free" if writable else "it can't be written"
+    remedy = "" if writable else "let the server's user write it; is it mounted read-only?"
+    if writable and free < LEAST_ROOM:
+        remedy = "make room, or move the data folder to a larger disk"
+    state = State.WRONG if remedy else State.WELL
+    return Finding(check="data folder", state=state, found=said, remedy=remedy)
 
 
 def _schema(folder: Path, *, repair: bool) -> Finding:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from promptreel_server import doctor
 from promptreel_server.doctor import Finding, State, examine
 from promptreel_server.errors import Unavailable
 from promptreel_server.media.blobs import FileBlobs
@@ -44,6 +45,16 @@ async def _seen(folder: Path, *, repair: bool = False) -> dict[str, Finding]:
 
 async def test_a_sound_folder_is_well(folder: Path) -> None:
     assert {one.state for one in (await _seen(folder)).values()} == {State.WELL}
+
+
+async def test_a_disk_that_is_nearly_full_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await _seen(folder))["data folder"].state is State.WELL
+    monkeypatch.setattr(doctor, "LEAST_ROOM", 2**60)
+    found = (await _seen(folder))["data folder"]
+    assert found.state is State.WRONG
+    assert "make room" in found.remedy
 
 
 async def test_a_wrong_counter_is_mended(folder: Path) -> None:

@@ -1,13 +1,11 @@
 """Dispatch inside this process: owners take turns, a few units at a time."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Sequence
 
 from promptreel_server.engine.dispatch import Perform, Unit
-
-log = logging.getLogger(__name__)
+from promptreel_server.steady import unbroken
 
 
 class LocalDispatcher:
@@ -61,9 +59,8 @@ class LocalDispatcher:
 
     async def _one(self, perform: Perform, unit: Unit) -> None:
         try:
-            await perform(unit)
-        except Exception:  # a unit that breaks must not take the others with it
-            log.exception("a unit broke off; it is taken up again", extra={"unit": unit})
+            with unbroken(f"media item {unit.video_id} of run {unit.run_id}"):
+                await perform(unit)
         finally:
             self._known.discard(unit)
             self._places.release()
