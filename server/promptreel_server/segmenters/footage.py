@@ -1,5 +1,6 @@
 """Frames as vectors: what two pictures have in common, whatever the light."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,11 +48,15 @@ class Footage:
         """The frames `[start, end)`, as views."""
         return self._rows(slice(start, end))
 
+    def copied(self, start: int, end: int) -> "Footage":
+        """The frames `[start, end)` by themselves: the others can be let go of."""
+        return self._rows(np.arange(start, end))
+
     def where(self, wanted: NDArray[np.bool_]) -> "Footage":
         """The frames at which `wanted` is true; their `change` still tells of the frame before."""
         return self._rows(wanted)
 
-    def _rows(self, rows: slice | NDArray[np.bool_]) -> "Footage":
+    def _rows(self, rows: slice | NDArray[np.bool_] | NDArray[np.int64]) -> "Footage":
         return Footage(
             ticks=self.ticks[rows],
             seconds=self.seconds[rows],
@@ -62,17 +67,20 @@ class Footage:
             blank=self.blank[rows],
         )
 
-    def followed_by(self, later: "Footage") -> "Footage":
-        """Both, as one."""
-        return Footage(
-            ticks=np.concatenate([self.ticks, later.ticks]),
-            seconds=np.concatenate([self.seconds, later.seconds]),
-            looks=np.concatenate([self.looks, later.looks]),
-            energy=np.concatenate([self.energy, later.energy]),
-            change=np.concatenate([self.change, later.change]),
-            light=np.concatenate([self.light, later.light]),
-            blank=np.concatenate([self.blank, later.blank]),
-        )
+
+def joined(parts: Sequence[Footage]) -> Footage:
+    """Consecutive footage as one; the only part of one is that part."""
+    if len(parts) == 1:
+        return parts[0]
+    return Footage(
+        ticks=np.concatenate([part.ticks for part in parts]),
+        seconds=np.concatenate([part.seconds for part in parts]),
+        looks=np.concatenate([part.looks for part in parts]),
+        energy=np.concatenate([part.energy for part in parts]),
+        change=np.concatenate([part.change for part in parts]),
+        light=np.concatenate([part.light for part in parts]),
+        blank=np.concatenate([part.blank for part in parts]),
+    )
 
 
 def footage(

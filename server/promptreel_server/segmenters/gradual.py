@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptreel_server.segmenters.footage import NOISE, Footage, Numbers, Vectors, alike, likeness
-from promptreel_server.segmenters.motion import is_camera_motion
+from promptreel_server.segmenters.motion import is_camera_motion, is_followed
 
 RATE = 12.5
 """Glances a second: frames closer than that are averaged, against noise and for speed."""
@@ -23,6 +23,8 @@ STILL = 0.1
 """Change that is always taken to be there, as a part of a whole picture: it is noise."""
 BETWEEN = 6
 """How many of the glances between the ends are checked."""
+RETURN_SECONDS = 1.0
+RETURNED = 0.35
 LEAST_SCORE = 0.35
 """How much further apart the ends must be than the footage drifts in the same time, after what
 they don't explain is taken off."""
@@ -63,9 +65,23 @@ def gradual_changes(footage: Footage) -> list[Transition]:
     return [
         _transition(footage, glances[first : last + 1], edges[first:], score)
         for score, first, last in sorted(taken, key=lambda one: one[1])
-        if _unexplained(glances[first : last + 1]) < SURELY_AN_EDIT
-        or not is_camera_motion(glances[first : last + 1])
+        if not _is_none(footage, glances[first : last + 1], int(edges[first]), int(edges[last + 1]))
     ]
+
+
+def _is_none(footage: Footage, glances: Vectors, start: int, end: int) -> bool:
+    if _unexplained(glances) >= SURELY_AN_EDIT and is_camera_motion(glances):
+        return True
+    return is_followed(footage.looks[start:end]) or _returns(footage, start, end)
+
+
+def _returns(footage: Footage, start: int, end: int) -> bool:
+    seconds = footage.seconds
+    first = int(np.searchsorted(seconds, seconds[start] - RETURN_SECONDS))
+    last = int(np.searchsorted(seconds, seconds[end - 1] + RETURN_SECONDS, side="right"))
+    before, after = footage.looks[first : start + 1], footage.looks[end - 1 : last]
+    left = 1 - likeness(before, after)
+    return bool(left.min() < RETURNED * left[-1, 0])
 
 
 def _transition(
@@ -105,7 +121,9 @@ def _scored(
         apart(np.maximum(first - length, 0), first),
         apart(last, np.minimum(last + length, count - 1)),
     )
-    contrast = np.where(seconds[last] - seconds[first] > LONGEST_SECONDS, 0, ends - drift)
+    alone = (first == 0) & (last == count - 1)
+    contrast = ends - drift
+    contrast[alone | (seconds[last] - seconds[first] > LONGEST_SECONDS)] = 0
     scored = []
     for one in map(int, _peaks(contrast, LEAST_SCORE)):
         score = float(contrast[one]) - LENGTH_COST * length

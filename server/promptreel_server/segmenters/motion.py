@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from promptreel_server.segmenters.footage import HEIGHT, LUMA_PIXELS, NOISE, WIDTH, Vectors
+from promptreel_server.segmenters.following import left_over, left_over_zoom
+from promptreel_server.segmenters.footage import HEIGHT, LUMA_PIXELS, NOISE, WIDTH, Vectors, likeness
 
 BLOCK_WIDTH, BLOCK_HEIGHT = 8, 9
 """Pixels of the blocks that are followed each by itself, so that zooms and rolls are, too."""
@@ -15,6 +16,10 @@ FOLLOWED = 0.75
 """The part of the blocks that must be found again; the others may leave the picture."""
 SHORT_CUT = 0.75
 """Followed, the way between two pictures is shorter than the straight line between them …"""
+FOLLOWED_GAIN = 1.75
+FAST = 0.2
+STRIDES = 3
+SMALL = 0.01
 GAIN = 2.2
 """… and that much shorter than where every pixel stays in its place."""
 
@@ -35,6 +40,39 @@ def is_camera_motion(glances: Vectors) -> bool:
         if followed >= SHORT_CUT * ends:
             return False
     return followed * GAIN < still
+
+
+def is_followed(looks: Vectors) -> bool:
+    """Whether the way through a row of frames (n, FRAME_BYTES) is short once each is followed.
+
+    A fast movement is followed from frame to frame; a zoom in STRIDES steps, in which it goes far
+    enough to be told from noise.
+    """
+    if len(looks) <= STRIDES:
+        return False
+    few = looks[:: (len(looks) - 1) // STRIDES]
+    if _shortened(_steps(few), left_over_zoom(few[:-1], few[1:])):
+        return True
+    still = _steps(looks)
+    if still.max() < FAST:
+        return False
+    left = still.copy()
+    changed = np.flatnonzero(still > SMALL)
+    left[changed] = left_over(looks[changed], looks[changed + 1])
+    return _shortened(still, left)
+
+
+def _steps(looks: Vectors) -> Vectors:
+    return 1 - np.diagonal(likeness(looks[:-1], looks[1:]))
+
+
+def _shortened(still: Vectors, left: Vectors) -> bool:
+    return bool(_arc(left).sum() * FOLLOWED_GAIN < _arc(still).sum())
+
+
+def _arc(change: Vectors) -> Vectors:
+    arc: Vectors = np.arccos(np.clip(1 - change, -1, 1))
+    return arc
 
 
 def _followed(one: Vectors, other: Vectors) -> float:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from promptreel_server.segmenters.footage import Footage, Vectors, footage, likeness
+from promptreel_server.segmenters.footage import Footage, Vectors, footage, joined, likeness
 from promptreel_server.segmenters.gradual import gradual_changes
 from promptreel_server.segmenters.sudden import Change, sudden_changes
 
@@ -49,25 +49,31 @@ class ShotFinder:
     def __init__(self, time_base: Fraction) -> None:
         """`time_base` is the length of a tick in seconds."""
         self._time_base = float(time_base)
-        self._held: Footage | None = None
+        self._waiting: list[Footage] = []
+        """The frames held, in the pieces they came in: joined only to be decided upon."""
+        self._count = 0
         self._decided = 0
         """How many of the frames held are only kept as context."""
+        self._decided_until = 0.0
+        """When the first frame is presented that is not decided upon, in seconds."""
         self._boundaries: list[int] = []
 
     def feed(self, frames: NDArray[np.uint8], ticks: NDArray[np.int64]) -> None:
         """Take frames of shape (n, FRAME_BYTES) with their presentation times, in order."""
-        held = self._held
         seconds = ticks.astype(np.float64) * self._time_base
-        new = footage(frames, ticks, seconds, None if held is None else held.looks[-1])
-        self._held = held = new if held is None else held.followed_by(new)
-        wait = held.seconds[-1] - held.seconds[min(self._decided, len(held) - 1)]
-        if wait >= CORE_SECONDS + CONTEXT_SECONDS or len(held) - self._decided >= MOST_FRAMES:
-            self._decide(held, at_end=False)
+        before = self._waiting[-1].looks[-1] if self._waiting else None
+        if self._count == self._decided:
+            self._decided_until = float(seconds[0])
+        self._waiting.append(footage(frames, ticks, seconds, before))
+        self._count += len(ticks)
+        wait = seconds[-1] - self._decided_until
+        if wait >= CORE_SECONDS + CONTEXT_SECONDS or self._count - self._decided >= MOST_FRAMES:
+            self._decide(joined(self._waiting), at_end=False)
 
     def finish(self) -> tuple[int, ...]:
         """Answer the ticks at which a new shot begins, ascending; the first shot's is not told."""
-        if self._held is not None and len(self._held):
-            self._decide(self._held, at_end=True)
+        if self._waiting:
+            self._decide(joined(self._waiting), at_end=True)
         return tuple(self._boundaries)
 
     def _decide(self, held: Footage, *, at_end: bool) -> None:
@@ -80,8 +86,9 @@ class ShotFinder:
                 self._note(held, index)
         keep = int(np.searchsorted(held.seconds, held.seconds[end - 1] - CONTEXT_SECONDS))
         keep = max(keep, end - MOST_FRAMES // 2)
-        self._decided = end - keep
-        self._held = held.part(keep, len(held))
+        self._waiting = [held.copied(keep, len(held))]
+        self._count, self._decided = len(held) - keep, end - keep
+        self._decided_until = float(held.seconds[min(end, len(held) - 1)])
 
     def _note(self, held: Footage, index: int) -> None:
         """Keep a boundary, unless it is one with the boundary before."""

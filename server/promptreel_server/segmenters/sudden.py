@@ -5,7 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from promptreel_server.segmenters.footage import HEIGHT, LUMA_PIXELS, WIDTH, Footage, likeness
+from promptreel_server.segmenters.following import left_over
+from promptreel_server.segmenters.footage import (
+    HEIGHT,
+    LUMA_PIXELS,
+    WIDTH,
+    Footage,
+    Vectors,
+    likeness,
+)
 
 LEAST_CHANGE = 0.1
 """Below this, two frames have too much in common to belong to two shots."""
@@ -20,6 +28,12 @@ LEAST_RATIO = 3.0
 LEAST_STRENGTH = 2.2
 """A weak change must stand out all the more: the least of sqrt(change) times the ratio."""
 MOST_RATIO = 20.0
+FOLLOWED = 0.35
+"""A picture that is followed leaves this part of its change, or less …"""
+MOVING = 0.25
+"""… and moves on in the frame before or after, by this part of the change or more."""
+LEAST_LEFT = 0.3
+"""How much a cut must leave where the footage moves as fast as a cut would."""
 RETURN_SECONDS = 0.25
 RETURN_FRAMES = 3
 """What is gone for no longer than either of these, and then back, was a flash or a glitch."""
@@ -61,9 +75,13 @@ def sudden_changes(footage: Footage) -> Sudden:
     usable[:1] = False
     stray = np.zeros(len(footage), np.bool_)
     found: list[Change] = []
-    for index in map(int, np.flatnonzero(usable & (footage.change >= LEAST_CHANGE))):
-        if not _stands_out(footage.change, index):
-            continue
+    lively = np.flatnonzero(usable & (footage.change >= LEAST_CHANGE))
+    left = footage.change.copy()
+    left[lively] = left_over(footage.looks[lively - 1], footage.looks[lively])
+    for index in map(int, lively):
+        if not (_stands_out(footage.change, index) and not _moves(footage.change, left, index)):
+            if not _cuts_motion(footage, left, index):
+                continue
         interrupted = _interruption(footage, index)
         stray[interrupted] = True
         if interrupted.start == interrupted.stop:
@@ -89,6 +107,23 @@ def _stands_out(change: NDArray[np.float32], index: int) -> bool:
     amount = float(change[index])
     ratio = min(amount / (lively + QUIET), MOST_RATIO)
     return ratio >= LEAST_RATIO and min(amount, 1.0) ** 0.5 * ratio >= LEAST_STRENGTH
+
+
+def _moves(change: Vectors, left: Vectors, index: int) -> bool:
+    """Whether a change is one of several in a row through which one picture can be followed."""
+    beside = max(change[max(0, index - 1)], change[min(len(change) - 1, index + 1)])
+    return bool(left[index] < FOLLOWED * change[index] and beside > MOVING * change[index])
+
+
+def _cuts_motion(footage: Footage, left: Vectors, index: int) -> bool:
+    """Whether a change stands out of those that are left where the camera's movement is followed.
+
+    Where a fast movement begins or stops, a sharp picture becomes a smeared one: that is no cut.
+    """
+    if left[index] < LEAST_LEFT or not _stands_out(left, index):
+        return False
+    looks = footage.looks
+    return bool(left_over(looks[index - 1 : index], looks[index : index + 1], smeared=True)[0] >= LEAST_LEFT)
 
 
 def _interruption(footage: Footage, index: int) -> slice:

@@ -1,0 +1,117 @@
+"""How much of a change is left once the movement of the camera is followed from frame to frame.
+
+Masked normalised cross-correlation (Padfield, *Masked object registration in the Fourier domain*,
+2012): every shift of one picture against another is scored at once, by what both show.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promptreel_server.segmenters.footage import (
+    CHROMA_WEIGHT,
+    HEIGHT,
+    LUMA_PIXELS,
+    NOISE,
+    WIDTH,
+    Vectors,
+)
+
+REACH_X, REACH_Y = 20, 5
+"""How far a picture may move from one frame to the next, in pixels: whip pans go sideways."""
+ZOOM_REACH_X, ZOOM_REACH_Y = 3, 2
+"""How far off the middle a zoom may aim, in pixels."""
+ZOOMS = (1.06, 1.12, 1.25, 1.4, 1.6, 1.85)
+"""How much larger a picture may become, or have been, from one frame to the next."""
+BLURS = (5, 9, 15)
+"""How many pixels wide a fast pan may smear a picture that was sharp a frame before, or after."""
+PADDED = (24, 54)
+"""The pictures and the reach together, so that no shift wraps around."""
+FOLLOWED = 0.5
+"""A shift that leaves less of a change than this part is followed: no zoom need be tried."""
+
+Planes = NDArray[np.float32]
+"""Pictures (n, 3, HEIGHT, WIDTH): luma without its mean, both planes of chroma."""
+
+
+def left_over(looks: Vectors, others: Vectors, *, smeared: bool = False) -> Vectors:
+    """What is left of the change (0..1) from each of `looks` (n, d) to the one in `others` (n, d).
+
+    The camera may pan or zoom between the two. With `smeared` it may also begin or stop to, so
+    fast that only one of the two is sharp.
+    """
+    one, other = planes(looks), planes(others)
+    left = 1 - _best_match(one, other, REACH_Y, REACH_X)
+    for width in BLURS if smeared else ():
+        for sharp, blurred in ((one, other), (other, one)):
+            match = _best_match(_smeared(sharp, width), blurred, REACH_Y, REACH_X)
+            left = np.minimum(left, 1 - match)
+    far = np.flatnonzero(left > FOLLOWED * (1 - _best_match(one, other, 0, 0)))
+    left[far] = np.minimum(left[far], _unzoomed(one[far], other[far]))
+    return left
+
+
+def left_over_zoom(looks: Vectors, others: Vectors) -> Vectors:
+    """The same where the camera does no more than zoom."""
+    return _unzoomed(planes(looks), planes(others))
+
+
+def _unzoomed(one: Planes, other: Planes) -> Vectors:
+    left = np.ones(len(one), np.float32)
+    for down, across in _ZOOMING if len(one) else ():
+        for small, large in ((one, other), (other, one)):
+            zoomed = (down @ small @ across).astype(np.float32)
+            match = _best_match(zoomed, large, ZOOM_REACH_Y, ZOOM_REACH_X)
+            left = np.minimum(left, 1 - match)
+    return left
+
+
+def planes(looks: Vectors) -> Planes:
+    """Looks (n, FRAME_BYTES) as pictures, chroma at the size of luma."""
+    luma = looks[:, :LUMA_PIXELS].reshape(-1, 1, HEIGHT, WIDTH)
+    chroma = looks[:, LUMA_PIXELS:].reshape(-1, 2, HEIGHT // 2, WIDTH // 2) / CHROMA_WEIGHT
+    return np.concatenate([luma, chroma.repeat(2, axis=2).repeat(2, axis=3)], axis=1)
+
+
+def _best_match(one: Planes, other: Planes, reach_y: int, reach_x: int) -> Vectors:
+    """How alike two pictures are where they overlap, shifted as suits them best: shape (n,)."""
+    down, right = np.arange(-reach_y, reach_y + 1), np.arange(-reach_x, reach_x + 1)
+    spectra = np.conj(np.fft.rfft2(one, PADDED)) * np.fft.rfft2(other, PADDED)
+    products = np.fft.irfft2(spectra.sum(axis=1), PADDED)
+    products = products[:, down % PADDED[0]][:, :, right % PADDED[1]]
+    energies = _overlapping(one, -down, -right) * _overlapping(other, down, right)
+    shares = (1 - np.abs(down) / HEIGHT)[:, None] * (1 - np.abs(right) / WIDTH)
+    noise = NOISE * shares
+    matches = (products + noise) / (np.sqrt(np.maximum(energies, 0)) + noise)
+    best: Vectors = matches.max(axis=(1, 2)).astype(np.float32)
+    return best
+
+
+def _overlapping(
+    pictures: Planes, down: NDArray[np.int64], right: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The energy of what is left of pictures moved out of view, (n, len(down), len(right))."""
+    sums = np.zeros((len(pictures), HEIGHT + 1, WIDTH + 1))
+    sums[:, 1:, 1:] = np.square(pictures).sum(axis=1).cumsum(axis=1).cumsum(axis=2)
+    top, bottom = np.maximum(down, 0)[:, None], (HEIGHT + np.minimum(down, 0))[:, None]
+    start, end = np.maximum(right, 0), WIDTH + np.minimum(right, 0)
+    kept: NDArray[np.float64] = (
+        sums[:, bottom, end] - sums[:, top, end] - sums[:, bottom, start] + sums[:, top, start]
+    )
+    return kept
+
+
+def _smeared(pictures: Planes, width: int) -> Planes:
+    """Pictures as a pan of so many pixels blurs them."""
+    half = width // 2
+    padded = np.pad(pictures, ((0, 0), (0, 0), (0, 0), (half + 1, half)), mode="edge")
+    sums = padded.cumsum(axis=3)
+    return (sums[..., width:] - sums[..., :-width]) / np.float32(width)
+
+
+def _zooming(size: int, zoom: float) -> NDArray[np.float32]:
+    """The matrix that turns a row of `size` pixels into its middle, so many times larger."""
+    wanted = (np.arange(size) + 0.5 - size / 2) / zoom + size / 2 - 0.5
+    return np.maximum(0, 1 - np.abs(wanted[:, None] - np.arange(size))).astype(np.float32)
+
+
+_ZOOMING = [(_zooming(HEIGHT, zoom), _zooming(WIDTH, zoom).T) for zoom in ZOOMS]
