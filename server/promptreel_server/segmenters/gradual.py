@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from promptreel_server.segmenters.footage import NOISE, Footage, Numbers, Vectors, alike, likeness
 from promptreel_server.segmenters.motion import is_camera_motion, is_followed
+from promptreel_server.segmenters.overlay import is_relit
 
 RATE = 12.5
 """Glances a second: frames closer than that are averaged, against noise and for speed."""
@@ -71,6 +72,8 @@ def gradual_changes(footage: Footage) -> list[Transition]:
 
 def _is_none(footage: Footage, glances: Vectors, start: int, end: int) -> bool:
     if _unexplained(glances) >= SURELY_AN_EDIT and is_camera_motion(glances):
+        return True
+    if is_relit(footage.looks[start], footage.looks[end - 1]):
         return True
     return is_followed(footage.looks[start:end]) or _returns(footage, start, end)
 

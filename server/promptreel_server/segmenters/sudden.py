@@ -6,14 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptreel_server.segmenters.following import left_over
-from promptreel_server.segmenters.footage import (
-    HEIGHT,
-    LUMA_PIXELS,
-    WIDTH,
-    Footage,
-    Vectors,
-    likeness,
-)
+from promptreel_server.segmenters.footage import Footage, Vectors, likeness
+from promptreel_server.segmenters.overlay import is_overlaid, is_relit
 
 LEAST_CHANGE = 0.1
 """Below this, two frames have too much in common to belong to two shots."""
@@ -41,11 +35,6 @@ RETURNED = 0.35
 """Back means: this part of the change, or less, is left."""
 BLEND_FRAMES = 3
 """Changes that follow each other as closely are one: a blended frame, or a flash on the cut."""
-TOUCHED = 6.0
-"""Grey levels by which a pixel must change, beyond three times its usual change."""
-OVERLAY_AREA = 0.5
-BOX_FILL = 0.85
-BOX_SHARE = 0.65
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +75,7 @@ def sudden_changes(footage: Footage) -> Sudden:
         stray[interrupted] = True
         if interrupted.start == interrupted.stop:
             amount = float(footage.change[index])
-            _add(found, Change(index=index, amount=amount, cut=not _overlays(footage, index)))
+            _add(found, Change(index=index, amount=amount, cut=not _keeps(footage, index)))
     return Sudden(changes=tuple(found), stray=stray)
 
 
@@ -107,6 +96,13 @@ def _stands_out(change: NDArray[np.float32], index: int) -> bool:
     amount = float(change[index])
     ratio = min(amount / (lively + QUIET), MOST_RATIO)
     return ratio >= LEAST_RATIO and min(amount, 1.0) ** 0.5 * ratio >= LEAST_STRENGTH
+
+
+def _keeps(footage: Footage, index: int) -> bool:
+    """Whether the picture before a change is still there: something lies over it, or it is relit."""
+    if is_overlaid(footage, index, NEIGHBOURS):
+        return True
+    return is_relit(footage.looks[index - 1], footage.looks[index])
 
 
 def _moves(change: Vectors, left: Vectors, index: int) -> bool:
@@ -145,33 +141,3 @@ def _interruption(footage: Footage, index: int) -> slice:
         return slice(index, index)
     one, other = np.unravel_index(int(left.argmin()), left.shape)
     return slice(int(before[one]) + 1, int(after[other]))
-
-
-def _overlays(footage: Footage, index: int) -> bool:
-    """Whether all that changed is a box, or all that stayed is one, to the pixel."""
-    around = footage.part(max(0, index - NEIGHBOURS), index + 1 + NEIGHBOURS)
-    luma = around.looks[:, :LUMA_PIXELS] * np.sqrt(LUMA_PIXELS) + around.light[:, None]
-    steps = np.abs(np.diff(luma, axis=0))
-    here = min(index, NEIGHBOURS) - 1
-    usual = np.median(np.delete(steps, here, axis=0), axis=0)
-    touched = (steps[here] > TOUCHED + 3 * usual).reshape(HEIGHT, WIDTH)
-    if not 0 < touched.mean() < OVERLAY_AREA:
-        return False
-    return _boxed(touched) or (_boxed(~touched) and not _reaches_all_edges(~touched))
-
-
-def _boxed(mask: NDArray[np.bool_]) -> bool:
-    """Whether a mask is a filled box and little else."""
-    inside = np.ones_like(mask)
-    for axis in (0, 1):
-        along = mask.sum(axis=1 - axis)
-        crossed = np.flatnonzero(along >= along.max() / 2)
-        span = np.zeros(len(along), np.bool_)
-        span[crossed[0] : crossed[-1] + 1] = True
-        inside &= span[:, None] if axis == 0 else span[None]
-    return bool(mask[inside].mean() > BOX_FILL and mask[inside].sum() > BOX_SHARE * mask.sum())
-
-
-def _reaches_all_edges(mask: NDArray[np.bool_]) -> bool:
-    edges = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
-    return all(edge.mean() > 1 - BOX_SHARE for edge in edges)
