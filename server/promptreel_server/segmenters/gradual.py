@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from promptreel_server.segmenters.footage import NOISE, Footage, Numbers, Vectors, alike, likeness
 from promptreel_server.segmenters.motion import is_camera_motion, is_followed
-from promptreel_server.segmenters.overlay import is_relit
+from promptreel_server.segmenters.overlay import is_relit, is_slowly_overlaid
 
 RATE = 12.5
 """Glances a second: frames closer than that are averaged, against noise and for speed."""
 LENGTHS = (3, 4, 5, 7, 9, 11, 13, 16, 19, 23, 27, 31)
 """Lengths of a transition that are tried, in glances: 0.24 to 2.5 seconds."""
+LEAST_GLANCES = 8
+"""Between two cuts that are closer, 0.64 s, too little is seen to tell an edit from movement."""
 LONGEST_SECONDS = 3.2
 SURELY_AN_EDIT = 0.04
 """Where the ends leave less unexplained, no motion does so well, however soft the pictures are."""
@@ -49,7 +51,7 @@ def gradual_changes(footage: Footage) -> list[Transition]:
     `index`, `start` and `end` count frames of this footage.
     """
     glances, first_frames = _glances(footage)
-    if len(glances) <= LENGTHS[0]:
+    if len(glances) < LEAST_GLANCES:
         return []
     products = glances @ glances.T
     candidates = [
@@ -74,6 +76,8 @@ def _is_none(footage: Footage, glances: Vectors, start: int, end: int) -> bool:
     if _unexplained(glances) >= SURELY_AN_EDIT and is_camera_motion(glances):
         return True
     if is_relit(footage.looks[start], footage.looks[end - 1]):
+        return True
+    if is_slowly_overlaid(footage.part(start, end)):
         return True
     return is_followed(footage.looks[start:end]) or _returns(footage, start, end)
 
@@ -120,13 +124,18 @@ def _scored(
     ends = apart(first, last)
     if ends.max() < LEAST_SCORE:
         return []
+    half = length // 2
     drift = np.maximum(
-        apart(np.maximum(first - length, 0), first),
-        apart(last, np.minimum(last + length, count - 1)),
+        np.minimum(
+            apart(np.maximum(first - length, 0), first),
+            4 * apart(np.maximum(first - half, 0), first),
+        ),
+        np.minimum(
+            apart(last, np.minimum(last + length, count - 1)),
+            4 * apart(last, np.minimum(last + half, count - 1)),
+        ),
     )
-    alone = (first == 0) & (last == count - 1)
-    contrast = ends - drift
-    contrast[alone | (seconds[last] - seconds[first] > LONGEST_SECONDS)] = 0
+    contrast = np.where(seconds[last] - seconds[first] > LONGEST_SECONDS, 0, ends - drift)
     scored = []
     for one in map(int, _peaks(contrast, LEAST_SCORE)):
         score = float(contrast[one]) - LENGTH_COST * length

@@ -3,12 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from promptreel_server.segmenters.following import planes
 from promptreel_server.segmenters.footage import HEIGHT, LUMA_PIXELS, WIDTH, Footage, Vectors
 
 TOUCHED = 6.0
 """Grey levels by which a pixel must change, beyond three times its usual change."""
-MOST_TOUCHED = 0.55
-"""What touches more of the picture replaces it."""
+LARGEST = 0.6
+"""What covers as much of the picture, or more, replaces it."""
 FULL, ALMOST_ALL = 0.85, 0.65
 """A box is filled so far, and holds as much of all that is touched …"""
 FILLED, EDGED, STRAY = 0.6, 0.75, 0.03
@@ -29,25 +30,38 @@ def is_overlaid(footage: Footage, index: int, around: int) -> bool:
 
     `around` frames on each side tell how much each pixel changes usually.
     """
-    part = footage.part(max(0, index - around), index + 1 + around)
-    steps = np.abs(np.diff(_luma(part), axis=0))
+    steps = _steps(footage.part(max(0, index - around), index + 1 + around))
     here = min(index, around) - 1
-    others = np.delete(steps, here, axis=0)
+    return _is_box(steps[here], np.delete(steps, here, axis=0))
+
+
+def is_slowly_overlaid(footage: Footage) -> bool:
+    """The same of all that changed from the first of some frames to the last."""
+    ends = np.zeros(len(footage), np.bool_)
+    ends[[0, -1]] = True
+    (step,) = _steps(footage.where(ends))
+    return _is_box(step, np.zeros((0, LUMA_PIXELS)))
+
+
+def _is_box(step: NDArray[np.floating], others: NDArray[np.floating]) -> bool:
+    """Whether a change of each pixel fills a box, given its `others` (n, LUMA_PIXELS)."""
     usual = np.median(others, axis=0) if len(others) else np.zeros(LUMA_PIXELS)
-    touched = (steps[here] > TOUCHED + 3 * usual).reshape(HEIGHT, WIDTH)
-    if not 0 < touched.mean() < MOST_TOUCHED:
+    touched = (step > TOUCHED + 3 * usual).reshape(HEIGHT, WIDTH)
+    if not touched.any():
         return False
-    if _boxed(touched) or (_boxed(~touched) and not _reaches_all_edges(~touched)):
+    if touched.mean() < LARGEST and (
+        _boxed(touched) or (_boxed(~touched) and not _reaches_all_edges(~touched))
+    ):
         return True
     box = _box(touched)
-    if touched[box].mean() < FILLED or not _edged(touched, box):
-        return False
     outside = np.ones_like(touched)
     outside[box] = False
+    if outside.mean() <= 1 - LARGEST or touched[box].mean() < FILLED or not _edged(touched, box):
+        return False
     if touched[outside].mean() <= STRAY:
         return True
-    lively = steps[:, outside.ravel()].mean(axis=1)
-    return bool(lively[here] <= LIVELIER * np.delete(lively, here).max(initial=0))
+    around = outside.ravel()
+    return bool(step[around].mean() <= LIVELIER * others[:, around].mean(axis=1).max(initial=0))
 
 
 def is_relit(before: Vectors, after: Vectors) -> bool:
@@ -62,9 +76,12 @@ def is_relit(before: Vectors, after: Vectors) -> bool:
     return bool((new - fitted).var() < UNLIT * (new.var() + SPREAD))
 
 
-def _luma(footage: Footage) -> Vectors:
-    luma: Vectors = footage.looks[:, :LUMA_PIXELS] * np.sqrt(LUMA_PIXELS) + footage.light[:, None]
-    return luma
+def _steps(footage: Footage) -> Vectors:
+    """By how many levels of light or colour each pixel changes from frame to frame, (n - 1, …)."""
+    levels = planes(footage.looks) * np.float32(np.sqrt(LUMA_PIXELS))
+    levels[:, 0] += footage.light[:, None, None]
+    steps: Vectors = np.abs(np.diff(levels, axis=0)).max(axis=1).reshape(-1, LUMA_PIXELS)
+    return steps
 
 
 def _box(mask: Mask) -> tuple[slice, slice]:
