@@ -105,13 +105,16 @@ def _smeared(pictures: Planes, width: int) -> Planes:
     half = width // 2
     padded = np.pad(pictures, ((0, 0), (0, 0), (0, 0), (half + 1, half)), mode="edge")
     sums = padded.cumsum(axis=3)
-    return (sums[..., width:] - sums[..., :-width]) / np.float32(width)
+    smeared: Planes = (sums[..., width:] - sums[..., :-width]) / np.float32(width)
+    return smeared
 
 
 def _zooming(size: int, zoom: float) -> NDArray[np.float32]:
     """The matrix that turns a row of `size` pixels into its middle, so many times larger."""
     wanted = (np.arange(size) + 0.5 - size / 2) / zoom + size / 2 - 0.5
-    return np.maximum(0, 1 - np.abs(wanted[:, None] - np.arange(size))).astype(np.float32)
+    shares = 1 - np.abs(wanted[:, None] - np.arange(size))
+    matrix: NDArray[np.float32] = np.maximum(0, shares).astype(np.float32)
+    return matrix
 
 
 _ZOOMING = [(_zooming(HEIGHT, zoom), _zooming(WIDTH, zoom).T) for zoom in ZOOMS]

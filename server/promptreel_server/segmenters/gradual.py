@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptreel_server.segmenters.footage import NOISE, Footage, Numbers, Vectors, alike, likeness
-from promptreel_server.segmenters.motion import is_camera_motion, is_followed
+from promptreel_server.segmenters.motion import is_camera_motion
 from promptreel_server.segmenters.overlay import is_relit, is_slowly_overlaid
 
 RATE = 12.5
@@ -20,17 +20,18 @@ LENGTHS = (3, 4, 5, 7, 9, 11, 13, 16, 19, 23, 27, 31)
 LEAST_GLANCES = 8
 """Between two cuts that are closer, 0.64 s, too little is seen to tell an edit from movement."""
 LONGEST_SECONDS = 3.2
-SURELY_AN_EDIT = 0.04
-"""Where the ends leave less unexplained, no motion does so well, however soft the pictures are."""
 STILL = 0.1
 """Change that is always taken to be there, as a part of a whole picture: it is noise."""
 BETWEEN = 6
 """How many of the glances between the ends are checked."""
 RETURN_SECONDS = 1.0
 RETURNED = 0.35
+"""A picture that differs by so much less from one within that time on the other side is back."""
 LEAST_SCORE = 0.35
 """How much further apart the ends must be than the footage drifts in the same time, after what
 they don't explain is taken off."""
+CALM = 4
+"""Footage that drifts so many times less in half of that time is calm, and something else began."""
 LENGTH_COST = 0.01
 """What each glance of length takes off: of windows that explain the same, the tight one is it."""
 
@@ -68,21 +69,23 @@ def gradual_changes(footage: Footage) -> list[Transition]:
     return [
         _transition(footage, glances[first : last + 1], edges[first:], score)
         for score, first, last in sorted(taken, key=lambda one: one[1])
-        if not _is_none(footage, glances[first : last + 1], int(edges[first]), int(edges[last + 1]))
+        if not _is_none(footage, int(edges[first]), int(edges[last + 1]))
     ]
 
 
-def _is_none(footage: Footage, glances: Vectors, start: int, end: int) -> bool:
-    if _unexplained(glances) >= SURELY_AN_EDIT and is_camera_motion(glances):
-        return True
-    if is_relit(footage.looks[start], footage.looks[end - 1]):
-        return True
-    if is_slowly_overlaid(footage.part(start, end)):
-        return True
-    return is_followed(footage.looks[start:end]) or _returns(footage, start, end)
+def _is_none(footage: Footage, start: int, end: int) -> bool:
+    """Whether what changes from frame `start` to `end` is no edit."""
+    looks = footage.looks[start:end]
+    return (
+        is_relit(looks[0], looks[-1])
+        or is_slowly_overlaid(footage.part(start, end))
+        or _returns(footage, start, end)
+        or is_camera_motion(looks)
+    )
 
 
 def _returns(footage: Footage, start: int, end: int) -> bool:
+    """Whether what was seen before is back soon after: something passed close to the camera."""
     seconds = footage.seconds
     first = int(np.searchsorted(seconds, seconds[start] - RETURN_SECONDS))
     last = int(np.searchsorted(seconds, seconds[end - 1] + RETURN_SECONDS, side="right"))
@@ -124,17 +127,10 @@ def _scored(
     ends = apart(first, last)
     if ends.max() < LEAST_SCORE:
         return []
-    half = length // 2
-    drift = np.maximum(
-        np.minimum(
-            apart(np.maximum(first - length, 0), first),
-            4 * apart(np.maximum(first - half, 0), first),
-        ),
-        np.minimum(
-            apart(last, np.minimum(last + length, count - 1)),
-            4 * apart(last, np.minimum(last + half, count - 1)),
-        ),
-    )
+    drift = np.zeros(len(first), np.float32)
+    for sign, edge in ((-1, first), (1, last)):
+        whole, half = (np.clip(edge + sign * n, 0, count - 1) for n in (length, length // 2))
+        drift = np.maximum(drift, np.minimum(apart(edge, whole), CALM * apart(edge, half)))
     contrast = np.where(seconds[last] - seconds[first] > LONGEST_SECONDS, 0, ends - drift)
     scored = []
     for one in map(int, _peaks(contrast, LEAST_SCORE)):

@@ -103,7 +103,7 @@ def _boxed(mask: Mask) -> bool:
 
 
 def _edged(mask: Mask, box: tuple[slice, slice]) -> bool:
-    """Whether each side of a box that is not the picture's is seen, in one of two rows of pixels."""
+    """Whether each side of a box within the picture is seen, in one of two rows of pixels."""
     rows, columns = box
     inside = mask[box]
     sides = [

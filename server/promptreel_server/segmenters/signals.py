@@ -6,7 +6,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import Self
 
-SIGNALS_VERSION = "1"
+SIGNALS_VERSION = "2"
 """Changes whenever the same medium might show other shots or sounds; older ones are not reused."""
 
 

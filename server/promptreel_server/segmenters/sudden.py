@@ -64,13 +64,13 @@ def sudden_changes(footage: Footage) -> Sudden:
     usable[:1] = False
     stray = np.zeros(len(footage), np.bool_)
     found: list[Change] = []
-    lively = np.flatnonzero(usable & (footage.change >= LEAST_CHANGE))
-    left = footage.change.copy()
-    left[lively] = left_over(footage.looks[lively - 1], footage.looks[lively])
-    for index in map(int, lively):
-        if not (_stands_out(footage.change, index) and not _moves(footage.change, left, index)):
-            if not _cuts_motion(footage, left, index):
-                continue
+    lively = usable & (footage.change >= LEAST_CHANGE)
+    left = _left(footage, lively)
+    for index in map(int, np.flatnonzero(lively)):
+        moves = left[index] < FOLLOWED * footage.change[index]
+        stands_out = not moves and _stands_out(footage.change, index)
+        if not stands_out and not _cuts_motion(footage, left, index):
+            continue
         interrupted = _interruption(footage, index)
         stray[interrupted] = True
         if interrupted.start == interrupted.stop:
@@ -99,16 +99,23 @@ def _stands_out(change: NDArray[np.float32], index: int) -> bool:
 
 
 def _keeps(footage: Footage, index: int) -> bool:
-    """Whether the picture before a change is still there: something lies over it, or it is relit."""
+    """Whether the picture before a change is still there: laid over in part, or in other light."""
     if is_overlaid(footage, index, NEIGHBOURS):
         return True
     return is_relit(footage.looks[index - 1], footage.looks[index])
 
 
-def _moves(change: Vectors, left: Vectors, index: int) -> bool:
-    """Whether a change is one of several in a row through which one picture can be followed."""
-    beside = max(change[max(0, index - 1)], change[min(len(change) - 1, index + 1)])
-    return bool(left[index] < FOLLOWED * change[index] and beside > MOVING * change[index])
+def _left(footage: Footage, lively: NDArray[np.bool_]) -> Vectors:
+    """What is left of each change once movement is followed, where one follows another.
+
+    A change by itself is left as it is: nothing moves for a single frame.
+    """
+    change = footage.change
+    left = change.copy()
+    beside = np.maximum(np.append(change[1:], 0), np.append(0, change[:-1]))
+    moving = np.flatnonzero(lively & (beside > MOVING * change))
+    left[moving] = left_over(footage.looks[moving - 1], footage.looks[moving])
+    return left
 
 
 def _cuts_motion(footage: Footage, left: Vectors, index: int) -> bool:
@@ -118,8 +125,8 @@ def _cuts_motion(footage: Footage, left: Vectors, index: int) -> bool:
     """
     if left[index] < LEAST_LEFT or not _stands_out(left, index):
         return False
-    looks = footage.looks
-    return bool(left_over(looks[index - 1 : index], looks[index : index + 1], smeared=True)[0] >= LEAST_LEFT)
+    before, after = footage.looks[index - 1 : index], footage.looks[index : index + 1]
+    return bool(left_over(before, after, smeared=True)[0] >= LEAST_LEFT)
 
 
 def _interruption(footage: Footage, index: int) -> slice:
