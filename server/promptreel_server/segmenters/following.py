@@ -18,7 +18,7 @@ from promptreel_server.segmenters.footage import (
 
 REACH_X, REACH_Y = 20, 5
 """How far a picture may move from one frame to the next, in pixels: whip pans go sideways."""
-ZOOM_REACH_X, ZOOM_REACH_Y = 3, 2
+ZOOM_REACH_X, ZOOM_REACH_Y = 3, 1
 """How far off the middle a zoom may aim, in pixels."""
 ZOOMS = (1.06, 1.12, 1.25, 1.4, 1.6, 1.85)
 """How much larger a picture may become, or have been, from one frame to the next."""

@@ -1,13 +1,14 @@
 """Tells a moving camera from an edit: motion carries the old picture along, an edit replaces it."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from promptreel_server.segmenters.following import left_over, left_over_zoom
 from promptreel_server.segmenters.footage import Vectors, likeness
 
 GAIN = 1.75
 """How much shorter the way through some pictures becomes where they are followed."""
-ZOOM_STEPS = 3
+ZOOM_STEPS = 4
 """Steps in which a zoom is followed: each goes far enough to be told from noise."""
 FAST = 0.2
 """A change from one frame to the next as large as that is a fast movement, if it is any."""
@@ -24,10 +25,10 @@ def is_camera_motion(looks: Vectors) -> bool:
     """
     if len(looks) <= ZOOM_STEPS:
         return False
-    few = looks[:: (len(looks) - 1) // ZOOM_STEPS]
+    changes = _changes(looks)
+    few = looks[_evenly(changes)]
     if _is_shorter(left_over_zoom(few[:-1], few[1:]), _changes(few)):
         return True
-    changes = _changes(looks)
     if changes.max() < FAST:
         return False
     left = changes.copy()
@@ -40,6 +41,12 @@ def _changes(looks: Vectors) -> Vectors:
     """How far each frame is from the one before (0 alike, 1 nothing in common), (n - 1,)."""
     changes: Vectors = 1 - np.diagonal(likeness(looks[:-1], looks[1:]))
     return changes
+
+
+def _evenly(changes: Vectors) -> NDArray[np.int64]:
+    """The first frame, the last, and those between that part all changes into ZOOM_STEPS."""
+    so_far = np.append(0, np.cumsum(changes))
+    return np.unique(np.searchsorted(so_far, np.linspace(0, so_far[-1], ZOOM_STEPS + 1)))
 
 
 def _is_shorter(left: Vectors, changes: Vectors) -> bool:

@@ -19,6 +19,8 @@ TONE_WINDOWS = 16
 TONE_BANDS = 9
 """Bands over which a spectrum is smoothed to see what stands out of it."""
 STEADY = 1e-10
+BLOCK_BYTES = 1 << 14
+"""What is kept of four minutes, one number a window, is put away as one block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ class Listener:
         self._voice = Voice()
         self._rest = np.zeros(0, np.float32)
         self._spectra = np.zeros((0, WINDOW // 2 + 1), np.float32)
-        self._numbers = (bytearray(), bytearray(), bytearray())
+        self._voices, self._levels, self._tonality = _Numbers(), _Numbers(), _Numbers()
 
     def _take(self, samples: Samples) -> None:
         self._heard_any = True
@@ -93,9 +95,9 @@ class Listener:
         windows = samples.reshape(-1, WINDOW)
         power = np.einsum("ij,ij->i", windows, windows) / WINDOW
         level = np.maximum(10 * np.log10(power + 10 ** (FLOOR / 10)), FLOOR)
-        heard = (self._voice.probabilities(samples), level, self._tones(windows))
-        for kept, numbers in zip(self._numbers, heard, strict=True):
-            kept += numbers.astype(np.float16).tobytes()
+        self._voices.add(self._voice.probabilities(samples))
+        self._levels.add(level)
+        self._tonality.add(self._tones(windows))
 
     def _tones(self, windows: Samples) -> Samples:
         """How far bands stand out, in the mean over the half second that ends with each window."""
@@ -117,7 +119,27 @@ class Listener:
         if len(self._rest):
             self._hear(np.pad(self._rest, (0, WINDOW - len(self._rest))))
             self._rest = self._rest[:0]
-        if self._numbers[0]:
-            voice, level, tone = (np.frombuffer(kept, np.float16) for kept in self._numbers)
+        voice = self._voices.taken()
+        if len(voice):
+            level, tone = self._levels.taken(), self._tonality.taken()
             self._stretches.append(Heard(start=self._start, voice=voice, level=level, tone=tone))
-        self._numbers = (bytearray(), bytearray(), bytearray())
+
+
+class _Numbers:
+    """Numbers that become more and more, in blocks: nothing large is ever moved to grow."""
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes] = []
+        self._last = bytearray()
+
+    def add(self, numbers: Samples) -> None:
+        self._last += numbers.astype(np.float16).tobytes()
+        if len(self._last) >= BLOCK_BYTES:
+            self._blocks.append(bytes(self._last))
+            self._last.clear()
+
+    def taken(self) -> NDArray[np.float16]:
+        """Answer all of them, and begin anew."""
+        whole = b"".join([*self._blocks, self._last])
+        self._blocks, self._last = [], bytearray()
+        return np.frombuffer(whole, np.float16)

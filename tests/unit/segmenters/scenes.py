@@ -33,6 +33,42 @@ def scene(seed: int, seconds: float = 2.0, *, drift: float = 0.0) -> Frames:
     return np.array(frames)
 
 
+class Place:
+    """A picture of soft blobs larger than the camera shows at once, `across` frames wide."""
+
+    def __init__(self, seed: int, across: float = 1.0) -> None:
+        """Draw it, from the same seed always the same."""
+        self._chance = np.random.default_rng(seed)
+        limits = ((40, 215), (90, 166), (90, 166))
+        self._planes = [_blobs(self._chance, round(WIDTH * across), HEIGHT, *two) for two in limits]
+
+    def seen(self, *views: tuple[float, float]) -> Frames:
+        """Show it through a camera: a frame for each (middle in frame widths, zoom)."""
+        frames = []
+        for middle, zoom in views:
+            across = middle * WIDTH - 0.5 + (np.arange(WIDTH) + 0.5 - WIDTH / 2) / zoom
+            down = (HEIGHT - 1) / 2 + (np.arange(HEIGHT) + 0.5 - HEIGHT / 2) / zoom
+            luma, *chroma = (_sampled(plane, down, across) for plane in self._planes)
+            luma = luma + self._chance.normal(0, 1, luma.shape)
+            halves = [plane[::2, ::2].ravel() for plane in chroma]
+            frames.append(np.concatenate([luma.ravel(), *halves]))
+        return np.array(frames)
+
+    def held(self, middle: float, seconds: float = 2.0, zoom: float = 1.0) -> Frames:
+        """Show the same part of it for a while."""
+        return self.seen(*[(middle, zoom)] * round(seconds * RATE))
+
+    def panned(self, start: float, end: float, count: int, *, shutter: float = 0.0) -> Frames:
+        """Pan between two middles within `count` frames, each open for that part of its time."""
+        step = (end - start) / count
+        shown = []
+        for index in range(count):
+            open_for = step * shutter * np.linspace(0, 1, 12 if shutter else 1)
+            smeared = self.seen(*((start + index * step + at, 1.0) for at in open_for))
+            shown.append(smeared.mean(axis=0))
+        return np.array(shown)
+
+
 def blank(seconds: float, light: float = 16) -> Frames:
     """One colour, grey."""
     luma = np.full((round(seconds * RATE), WIDTH * HEIGHT), light)
@@ -93,3 +129,17 @@ def _blobs(chance: np.random.Generator, width: int, height: int, low: float, hig
     above = corners[0] * (1 - right) + corners[1] * right
     below = corners[2] * (1 - right) + corners[3] * right
     return np.asarray(above * (1 - down) + below * down)
+
+
+def _sampled(plane: Frames, down: NDArray[np.floating], across: NDArray[np.floating]) -> Frames:
+    """A plane at these rows and columns, each between two pixels."""
+    top, left = np.floor(down).astype(int), np.floor(across).astype(int)
+    below, right = (down - top)[:, None], (across - left)[None]
+    height, width = plane.shape
+    rows = [np.clip(top + step, 0, height - 1) for step in (0, 1)]
+    columns = [np.clip(left + step, 0, width - 1) for step in (0, 1)]
+    above, under = (
+        plane[np.ix_(row, columns[0])] * (1 - right) + plane[np.ix_(row, columns[1])] * right
+        for row in rows
+    )
+    return np.asarray(above * (1 - below) + under * below)
