@@ -4,6 +4,9 @@ Masked normalised cross-correlation (Padfield, *Masked object registration in th
 2012): every shift of one picture against another is scored at once, by what both show.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,38 +29,47 @@ BLURS = (5, 9, 15)
 """How many pixels wide a fast pan may smear a picture that was sharp a frame before, or after."""
 PADDED = (24, 54)
 """The pictures and the reach together, so that no shift wraps around."""
-FOLLOWED = 0.5
-"""A shift that leaves less of a change than this part is followed: no zoom need be tried."""
+BATCH = 32
+"""Pairs of pictures that are compared at a time."""
 
 Planes = NDArray[np.float32]
 """Pictures (n, 3, HEIGHT, WIDTH): luma without its mean, both planes of chroma."""
 
 
-def left_over(looks: Vectors, others: Vectors, *, smeared: bool = False) -> Vectors:
-    """What is left of the change (0..1) from each of `looks` (n, d) to the one in `others` (n, d).
+def left_by_pan(looks: Vectors, others: Vectors, *, smeared: bool = False) -> Vectors:
+    """What a pan leaves of the change (0..1) from each of `looks` (n, d) to that in `others`.
 
-    The camera may pan or zoom between the two. With `smeared` it may also begin or stop to, so
-    fast that only one of the two is sharp.
+    With `smeared` the pan may also begin or stop between the two, so fast that only one is sharp.
     """
-    one, other = planes(looks), planes(others)
+    return _in_batches(partial(_unpanned, smeared=smeared), looks, others)
+
+
+def left_by_zoom(looks: Vectors, others: Vectors) -> Vectors:
+    """The same of a zoom."""
+    return _in_batches(_unzoomed, looks, others)
+
+
+def _in_batches(
+    left: Callable[[Planes, Planes], Vectors], looks: Vectors, others: Vectors
+) -> Vectors:
+    """However much moves, memory must not grow with it."""
+    batches = [slice(start, start + BATCH) for start in range(0, len(looks), BATCH)]
+    parts = [left(planes(looks[batch]), planes(others[batch])) for batch in batches]
+    return np.concatenate([np.zeros(0, np.float32), *parts])
+
+
+def _unpanned(one: Planes, other: Planes, *, smeared: bool) -> Vectors:
     left = 1 - _best_match(one, other, REACH_Y, REACH_X)
     for width in BLURS if smeared else ():
         for sharp, blurred in ((one, other), (other, one)):
             match = _best_match(_smeared(sharp, width), blurred, REACH_Y, REACH_X)
             left = np.minimum(left, 1 - match)
-    far = np.flatnonzero(left > FOLLOWED * (1 - _best_match(one, other, 0, 0)))
-    left[far] = np.minimum(left[far], _unzoomed(one[far], other[far]))
     return left
-
-
-def left_over_zoom(looks: Vectors, others: Vectors) -> Vectors:
-    """The same where the camera does no more than zoom."""
-    return _unzoomed(planes(looks), planes(others))
 
 
 def _unzoomed(one: Planes, other: Planes) -> Vectors:
     left = np.ones(len(one), np.float32)
-    for down, across in _ZOOMING if len(one) else ():
+    for down, across in _ZOOMING:
         for small, large in ((one, other), (other, one)):
             zoomed = (down @ small @ across).astype(np.float32)
             match = _best_match(zoomed, large, ZOOM_REACH_Y, ZOOM_REACH_X)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from promptreel_server.segmenters.following import left_over, left_over_zoom
+from promptreel_server.segmenters.following import left_by_pan, left_by_zoom
 from promptreel_server.segmenters.footage import Vectors, likeness
 
 GAIN = 1.75
@@ -27,13 +27,13 @@ def is_camera_motion(looks: Vectors) -> bool:
         return False
     changes = _changes(looks)
     few = looks[_evenly(changes)]
-    if _is_shorter(left_over_zoom(few[:-1], few[1:]), _changes(few)):
+    if _is_shorter(left_by_zoom(few[:-1], few[1:]), _changes(few)):
         return True
     if changes.max() < FAST:
         return False
     left = changes.copy()
     followed = np.flatnonzero(changes > SMALL)
-    left[followed] = left_over(looks[followed], looks[followed + 1])
+    left[followed] = left_by_pan(looks[followed], looks[followed + 1])
     return _is_shorter(left, changes)
 
 

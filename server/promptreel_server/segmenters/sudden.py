@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from promptreel_server.segmenters.following import left_over
+from promptreel_server.segmenters.following import left_by_pan, left_by_zoom
 from promptreel_server.segmenters.footage import Footage, Vectors, likeness
 from promptreel_server.segmenters.overlay import is_overlaid, is_relit
 
@@ -67,8 +67,7 @@ def sudden_changes(footage: Footage) -> Sudden:
     lively = usable & (footage.change >= LEAST_CHANGE)
     left = _left(footage, lively)
     for index in map(int, np.flatnonzero(lively)):
-        moves = left[index] < FOLLOWED * footage.change[index]
-        stands_out = not moves and _stands_out(footage.change, index)
+        stands_out = _stands_out(footage.change, index) and not _moves(footage, left, index)
         if not stands_out and not _cuts_motion(footage, left, index):
             continue
         interrupted = _interruption(footage, index)
@@ -106,16 +105,30 @@ def _keeps(footage: Footage, index: int) -> bool:
 
 
 def _left(footage: Footage, lively: NDArray[np.bool_]) -> Vectors:
-    """What is left of each change once movement is followed, where one follows another.
-
-    A change by itself is left as it is: nothing moves for a single frame.
-    """
-    change = footage.change
-    left = change.copy()
-    beside = np.maximum(np.append(change[1:], 0), np.append(0, change[:-1]))
-    moving = np.flatnonzero(lively & (beside > MOVING * change))
-    left[moving] = left_over(footage.looks[moving - 1], footage.looks[moving])
+    """What is left of each change once a pan is followed, where one change follows another."""
+    left = footage.change.copy()
+    moving = np.flatnonzero(lively & (_beside(footage.change) > MOVING * footage.change))
+    left[moving] = left_by_pan(footage.looks[moving - 1], footage.looks[moving])
     return left
+
+
+def _beside(change: Vectors) -> Vectors:
+    """The larger one of the changes before and after each."""
+    beside: Vectors = np.maximum(np.append(change[1:], 0), np.append(0, change[:-1]))
+    return beside
+
+
+def _moves(footage: Footage, left: Vectors, index: int) -> bool:
+    """Whether a change is one of several in a row, and the picture before can be followed.
+
+    A change by itself is none: nothing moves for a single frame.
+    """
+    followed = FOLLOWED * footage.change[index]
+    beside = _beside(footage.change[max(0, index - 1) : index + 2])[min(index, 1)]
+    if left[index] < followed or beside <= MOVING * footage.change[index]:
+        return bool(left[index] < followed)
+    looks = footage.looks
+    return bool(left_by_zoom(looks[index - 1 : index], looks[index : index + 1])[0] < followed)
 
 
 def _cuts_motion(footage: Footage, left: Vectors, index: int) -> bool:
@@ -126,7 +139,8 @@ def _cuts_motion(footage: Footage, left: Vectors, index: int) -> bool:
     if left[index] < LEAST_LEFT or not _stands_out(left, index):
         return False
     before, after = footage.looks[index - 1 : index], footage.looks[index : index + 1]
-    return bool(left_over(before, after, smeared=True)[0] >= LEAST_LEFT)
+    panned = left_by_pan(before, after, smeared=True)
+    return bool(min(panned[0], left_by_zoom(before, after)[0]) >= LEAST_LEFT)
 
 
 def _interruption(footage: Footage, index: int) -> slice:
