@@ -79,6 +79,29 @@ def shots(
     )
 
 
+EVENTS = {
+    "whip pan": "crop=320:180:x='960*clip((n-50)/8,0,1)':y=0",
+    "crash zoom": "crop=320:180:0:0,zoompan=z='1+1.5*clip((on-50)/6,0,1)'"
+    ":x='(iw-iw/zoom)/2':y='(ih-ih/zoom)/2':d=1:s=320x180:fps=25",
+    "banner": "crop=320:180:0:0,drawbox=y=120:w=iw:h=60:color=yellow:t=fill:enable='gte(n,50)'",
+    "someone passing close": "crop=320:180:0:0[a];color=0x402010:size=500x180:rate=25[b]"
+    ";[a][b]overlay=x='320-50*(n-50)':shortest=1",
+    "exposure step": "crop=320:180:0:0,eq=gamma=0.5:brightness=0.1:enable='gte(n,50)'",
+}
+"""What may happen in the third second of a shot, as a filter over a place four frames wide."""
+
+
+def event(name: str) -> Clip:
+    """Draw a shot of four seconds in which one of EVENTS happens, and a cut to another shot."""
+    place = "mandelbrot=size=1280x720:start_scale=0.6:rate=25,scale=1280:180,trim=end_frame=1"
+    shot = f"{place},loop=99:1,setpts=N/25/TB,{EVENTS[name]},format=yuv420p,setsar=1"
+    other = "smptebars=size=320x180:rate=25,trim=end_frame=50,format=yuv420p,setsar=1"
+    inputs = ["-f", "lavfi", "-i", shot, "-f", "lavfi", "-i", other]
+    joined = ["-filter_complex", "[0:v][1:v]concat=n=2[v]", "-map", "[v]"]
+    path = drawn([*inputs, *joined], "mp4")
+    return Clip(path=path, duration=Fraction(6), cuts=(Fraction(4),), frame_rate=Fraction(25))
+
+
 def tone(seconds: float, *, suffix: str = "wav", options: Sequence[str] = ()) -> Clip:
     """Draw an audio file: a steady 440 Hz."""
     source = f"sine=frequency=440:sample_rate=16000:duration={seconds}"

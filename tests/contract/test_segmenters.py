@@ -24,7 +24,7 @@ from promptreel_server.segmenters import (
     fingerprint,
     segmenter_for,
 )
-from tests.footage import Clip, drawn, programs, shots, still, tone
+from tests.footage import EVENTS, Clip, drawn, event, programs, shots, still, tone
 
 SMART, CONTENT, FIXED = (
     SegmentationMode.SMART,
@@ -94,6 +94,13 @@ async def test_a_shot_begins_at_the_exact_time_of_its_first_frame(rate: str) -> 
     assert [float(begin) for begin in begins] == pytest.approx(
         [float(true) for true in clip.cuts], abs=0.001
     )
+
+
+@pytest.mark.parametrize("name", EVENTS)
+async def test_what_happens_within_a_shot_does_not_end_it(name: str) -> None:
+    clip = event(name)
+    shots_found = (await cut(await asked(clip.path, SMART))).signals.shots or ()
+    assert [shot.start for shot in shots_found[1:]] == list(clip.cuts)
 
 
 async def test_times_are_those_of_a_container_that_starts_late() -> None:

@@ -11,7 +11,7 @@ from promptreel_server.segmenters.footage import Footage, Vectors, footage, join
 from promptreel_server.segmenters.gradual import gradual_changes
 from promptreel_server.segmenters.sudden import Change, sudden_changes
 
-CORE_SECONDS = 24.0
+CORE_SECONDS = 12.0
 """Boundaries are decided for as much footage at a time …"""
 CONTEXT_SECONDS = 4.0
 """… seen together with as much before and after it."""
