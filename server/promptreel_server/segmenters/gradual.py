@@ -108,8 +108,9 @@ def _glances(footage: Footage) -> tuple[Vectors, NDArray[np.int64]]:
     turns = np.floor((footage.seconds - footage.seconds[0]) * RATE + 1e-6)
     first_frames = np.flatnonzero(np.diff(turns, prepend=-1.0))
     counts = np.diff(np.append(first_frames, len(footage)))
-    means = np.add.reduceat(footage.looks, first_frames, axis=0) / counts[:, None]
-    return means.astype(np.float32), first_frames
+    means = np.add.reduceat(footage.looks, first_frames, axis=0)
+    means /= counts[:, None].astype(np.float32)
+    return means, first_frames
 
 
 def _scored(

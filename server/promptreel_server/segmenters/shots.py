@@ -11,7 +11,7 @@ from promptreel_server.segmenters.footage import Footage, Vectors, footage, join
 from promptreel_server.segmenters.gradual import gradual_changes
 from promptreel_server.segmenters.sudden import Change, sudden_changes
 
-CORE_SECONDS = 12.0
+CORE_SECONDS = 24.0
 """Boundaries are decided for as much footage at a time …"""
 CONTEXT_SECONDS = 4.0
 """… seen together with as much before and after it."""
@@ -68,15 +68,17 @@ class ShotFinder:
         self._count += len(ticks)
         wait = seconds[-1] - self._decided_until
         if wait >= CORE_SECONDS + CONTEXT_SECONDS or self._count - self._decided >= MOST_FRAMES:
-            self._decide(joined(self._waiting), at_end=False)
+            self._decide(at_end=False)
 
     def finish(self) -> tuple[int, ...]:
         """Answer the ticks at which a new shot begins, ascending; the first shot's is not told."""
         if self._waiting:
-            self._decide(joined(self._waiting), at_end=True)
+            self._decide(at_end=True)
         return tuple(self._boundaries)
 
-    def _decide(self, held: Footage, *, at_end: bool) -> None:
+    def _decide(self, *, at_end: bool) -> None:
+        held = joined(self._waiting)
+        self._waiting = []  # not to be kept beside the same footage joined
         end = len(held)
         if not at_end:
             end = int(np.searchsorted(held.seconds, held.seconds[-1] - CONTEXT_SECONDS))
@@ -122,7 +124,8 @@ def boundaries(held: Footage) -> list[int]:
         kept = ~stray[start:end]
         if kept.sum() > 1 and not held.blank[start]:
             frames = start + np.flatnonzero(kept)
-            stretch = held.part(start, end).where(kept)
+            stretch = held.part(start, end)
+            stretch = stretch if kept.all() else stretch.where(kept)
             found += [int(frames[change.index]) for change in gradual_changes(stretch)]
     return sorted(found)
 
