@@ -32,6 +32,11 @@ PADDED = (24, 54)
 BATCH = 32
 """Pairs of pictures that are compared at a time."""
 
+FEW_SHIFTS = 50
+"""So many are cheaper to try one by one."""
+
+Shifts = NDArray[np.int64]
+"""Pixels, downwards or to the right."""
 Planes = NDArray[np.float32]
 """Pictures (n, 3, HEIGHT, WIDTH): luma without its mean, both planes of chroma."""
 
@@ -68,12 +73,17 @@ def _unpanned(one: Planes, other: Planes, *, smeared: bool) -> Vectors:
 
 
 def _unzoomed(one: Planes, other: Planes) -> Vectors:
-    left = np.ones(len(one), np.float32)
+    zoomed, towards = [], []
     for down, across in _ZOOMING:
-        for small, large in ((one, other), (other, one)):
-            zoomed = (down @ small @ across).astype(np.float32)
-            match = _best_match(zoomed, large, ZOOM_REACH_Y, ZOOM_REACH_X)
-            left = np.minimum(left, 1 - match)
+        zoomed += [down @ one @ across, down @ other @ across]
+        towards += [other, one]
+    matches = _best_match(
+        np.concatenate(zoomed).astype(np.float32),
+        np.concatenate(towards),
+        ZOOM_REACH_Y,
+        ZOOM_REACH_X,
+    )
+    left: Vectors = 1 - matches.reshape(len(zoomed), -1).max(axis=0)
     return left
 
 
@@ -87,9 +97,8 @@ def planes(looks: Vectors) -> Planes:
 def _best_match(one: Planes, other: Planes, reach_y: int, reach_x: int) -> Vectors:
     """How alike two pictures are where they overlap, shifted as suits them best: shape (n,)."""
     down, right = np.arange(-reach_y, reach_y + 1), np.arange(-reach_x, reach_x + 1)
-    spectra = np.conj(np.fft.rfft2(one, PADDED)) * np.fft.rfft2(other, PADDED)
-    products = np.fft.irfft2(spectra.sum(axis=1), PADDED)
-    products = products[:, down % PADDED[0]][:, :, right % PADDED[1]]
+    shifts = len(down) * len(right)
+    products = (_spectral if shifts > FEW_SHIFTS else _direct)(one, other, down, right)
     energies = _overlapping(one, -down, -right) * _overlapping(other, down, right)
     shares = (1 - np.abs(down) / HEIGHT)[:, None] * (1 - np.abs(right) / WIDTH)
     noise = NOISE * shares
@@ -98,9 +107,25 @@ def _best_match(one: Planes, other: Planes, reach_y: int, reach_x: int) -> Vecto
     return best
 
 
-def _overlapping(
-    pictures: Planes, down: NDArray[np.int64], right: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _spectral(one: Planes, other: Planes, down: Shifts, right: Shifts) -> NDArray[np.floating]:
+    """The inner products of pictures at each shift, (n, len(down), len(right)), by transforms."""
+    spectra = np.conj(np.fft.rfft2(one, PADDED)) * np.fft.rfft2(other, PADDED)
+    products: NDArray[np.floating] = np.fft.irfft2(spectra.sum(axis=1), PADDED)
+    return products[:, down % PADDED[0]][:, :, right % PADDED[1]]
+
+
+def _direct(one: Planes, other: Planes, down: Shifts, right: Shifts) -> NDArray[np.floating]:
+    """The same, one shift after the other: cheaper for a few."""
+    products = np.empty((len(one), len(down), len(right)), np.float32)
+    for row, y in enumerate(map(int, down)):
+        for column, x in enumerate(map(int, right)):
+            still = one[..., max(0, -y) : HEIGHT - max(0, y), max(0, -x) : WIDTH - max(0, x)]
+            moved = other[..., max(0, y) : HEIGHT - max(0, -y), max(0, x) : WIDTH - max(0, -x)]
+            products[:, row, column] = np.einsum("ijkl,ijkl->i", still, moved)
+    return products
+
+
+def _overlapping(pictures: Planes, down: Shifts, right: Shifts) -> NDArray[np.float64]:
     """The energy of what is left of pictures moved out of view, (n, len(down), len(right))."""
     sums = np.zeros((len(pictures), HEIGHT + 1, WIDTH + 1))
     sums[:, 1:, 1:] = np.square(pictures).sum(axis=1).cumsum(axis=1).cumsum(axis=2)
