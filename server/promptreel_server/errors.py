@@ -309,3 +309,10 @@ class MediaUnavailable(OperationFailure):
 
 class ModelFailure(OperationFailure):
     """A model did not give a usable answer."""
+
+
+class ModelMissing(ModelFailure):
+    """A model is not installed: no attempt helps before somebody installs it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(FailureCode.MODEL_UNAVAILABLE, message)

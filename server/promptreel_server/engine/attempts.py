@@ -1,10 +1,15 @@
 """How often an operation is attempted, and how long the pauses are."""
 
+import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from promptreel_server.errors import FailureCode, OperationFailure
+from promptreel_server.errors import FailureCode, ModelMissing, OperationFailure
 from promptreel_server.model.operation import Failure
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +27,9 @@ class AttemptPolicy:
         """
         if failure.failure_code is FailureCode.OUTPUT_TRUNCATED:
             return 0.0 if attempt == 1 else None
-        if not failure.failure_code.transient or attempt >= self.transient_attempts:
+        if isinstance(failure, ModelMissing) or not failure.failure_code.transient:
+            return None
+        if attempt >= self.transient_attempts:
             return None
         if failure.retry_after is not None:
             if failure.retry_after > self.longest_pause:
@@ -30,6 +37,27 @@ class AttemptPolicy:
             return failure.retry_after
         ceiling = min(self.longest_pause, self.shortest_pause * 2**attempt)
         return random.uniform(self.shortest_pause, max(ceiling, self.shortest_pause))  # noqa: S311 - jitter, not a secret
+
+    async def attempted(
+        self,
+        work: Callable[[], Awaitable[Result]],
+        failed: Callable[[OperationFailure], None] = lambda _: None,
+    ) -> Result:
+        """Do something until it works or no attempt is left; raises the last failure.
+
+        `failed` is told of each failure that another attempt follows.
+        """
+        made = 0
+        while True:
+            try:
+                return await work()
+            except OperationFailure as failure:
+                made += 1
+                pause = self.pause(failure, made)
+                if pause is None:
+                    raise
+                failed(failure)
+            await asyncio.sleep(pause)
 
 
 def as_data(failure: OperationFailure) -> Failure:

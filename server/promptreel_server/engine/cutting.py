@@ -80,10 +80,14 @@ class Cutter:
         self, held: RunMedia, item: MediaItem, request: SegmentationRequest, name: str
     ) -> Segmentation:
         segmenter = segmenter_for(request.mode, request.media_type)
-        async with self._places:  # also while storing: who is first goes on while others cut
-            async with Progress(self._means.database, held, "cutting") as progress:
-                cut = await segmenter.cut(request, progress.note)
-            return await self._keep(item, request, name, cut)
+
+        async def cut() -> Segmentation:
+            async with self._places:  # also while storing: who is first goes on while others cut
+                async with Progress(self._means.database, held, "cutting") as progress:
+                    found = await segmenter.cut(request, progress.note)
+                return await self._keep(item, request, name, found)
+
+        return await self._means.policy.attempted(cut)
 
     async def _keep(
         self, item: MediaItem, request: SegmentationRequest, name: str, cut: Cut

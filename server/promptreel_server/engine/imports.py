@@ -9,7 +9,15 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from promptreel_server.engine.deletion import drop_unused
-from promptreel_server.errors import Conflict, Invalid, RateLimited, TooLarge, UnsupportedMedia
+from promptreel_server.errors import (
+    Conflict,
+    Invalid,
+    MediaUnavailable,
+    RateLimited,
+    TooLarge,
+    Unavailable,
+    UnsupportedMedia,
+)
 from promptreel_server.media.blobs import BlobStore, BlobWriter, Sealed
 from promptreel_server.model import texts
 from promptreel_server.model.event import EventType
@@ -140,6 +148,7 @@ class Imports:
             Invalid: there are no bytes.
             NotFound, BeingDeleted: the index went away meanwhile.
             TooLarge: what came in beside it has used up the owner's quota.
+            Unavailable: the bytes could not be looked at just then.
         """
         sealed = await writer.seal()
         if not sealed.size:
@@ -149,6 +158,8 @@ class Imports:
             facts = await self._probe(sealed.path)
         except UnsupportedMedia as error:
             return await self._end(begun, ImportStatus.FAILED, remember, error.message)
+        except MediaUnavailable as error:  # says nothing of the file: to be sent again
+            raise Unavailable(error.message, retry_after=5.0) from error
         async with self._blobs.held(sealed.sha256):
             await writer.keep()
             try:

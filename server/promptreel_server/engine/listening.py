@@ -2,11 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 from promptreel_server.engine.means import Means
 from promptreel_server.engine.progress import Progress
 from promptreel_server.engine.turns import Turns
-from promptreel_server.errors import FailureCode, ModelFailure, OperationFailure, Unavailable
+from promptreel_server.errors import ModelMissing, OperationFailure, Unavailable
 from promptreel_server.model.media import MediaItem
 from promptreel_server.model.run import RunMedia
 from promptreel_server.model.segment import Transcript
@@ -21,6 +22,8 @@ class Heard:
 
     transcript: Transcript | None = None
     failure: OperationFailure | None = None
+    earlier: tuple[OperationFailure, ...] = ()
+    """Failures of the attempts before the last."""
 
 
 def transcript_kind(transcriber: Transcriber) -> str:
@@ -41,16 +44,19 @@ class Listener:
         try:
             transcriber = self._means.transcriber.get()
         except Unavailable as error:
-            return Heard(failure=ModelFailure(FailureCode.MODEL_UNAVAILABLE, error.message))
+            return Heard(failure=ModelMissing(error.message))
         kind = transcript_kind(transcriber)
         async with self._turns.turn(f"{item.video_id}:{kind}"):
             stored = await self._means.database.read(lambda c: signals.find(c, item.video_id, kind))
             if stored is not None:
                 return Heard(transcript=transcript_of(stored))
+            earlier: list[OperationFailure] = []
+            make = partial(self._make, transcriber, kind, held, item)
             try:
-                return Heard(transcript=await self._make(transcriber, kind, held, item))
+                made = await self._means.policy.attempted(make, earlier.append)
             except OperationFailure as failure:
-                return Heard(failure=failure)
+                return Heard(failure=failure, earlier=tuple(earlier))
+            return Heard(transcript=made, earlier=tuple(earlier))
 
     async def _make(
         self, transcriber: Transcriber, kind: str, held: RunMedia, item: MediaItem

@@ -6,7 +6,7 @@ import numpy as np
 
 from promptreel_server.engine.means import Means
 from promptreel_server.engine.turns import Turns
-from promptreel_server.errors import FailureCode, MediaUnreadable, ModelFailure, Unavailable
+from promptreel_server.errors import MediaUnreadable, ModelMissing, Unavailable
 from promptreel_server.media.jpeg import jpeg
 from promptreel_server.media.stills import Still
 from promptreel_server.model.media import MediaItem
@@ -33,7 +33,7 @@ class Looker:
         try:
             embedder = self._means.embedder.get()
         except Unavailable as error:
-            raise ModelFailure(FailureCode.MODEL_UNAVAILABLE, error.message) from error
+            raise ModelMissing(error.message) from error
         async with self._turns.turn(segment.segment_id):
             database = self._means.database
             known = await database.read(

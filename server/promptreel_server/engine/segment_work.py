@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ class SegmentWork:
         attempts: list[Attempt] = []
         transcript = _said(scene, found)
         if states[Operation.TRANSCRIPTION].status is OperationStatus.PENDING:
-            self._note(Operation.TRANSCRIPTION, states, attempts, scene.heard.failure)
+            for failure in (*scene.heard.earlier, scene.heard.failure):
+                self._note(Operation.TRANSCRIPTION, states, attempts, failure)
         if states[Operation.IMAGE_EMBEDDING].status is OperationStatus.PENDING:
             await self._embed(scene, found, states, attempts)
         extraction = None
@@ -105,8 +107,13 @@ class SegmentWork:
         attempts: list[Attempt],
     ) -> None:
         failure: OperationFailure | None = None
+
+        def failed(earlier: OperationFailure) -> None:
+            self._note(Operation.IMAGE_EMBEDDING, states, attempts, earlier)
+
+        embed = partial(self._looker.embed, scene.item, found.segment)
         try:
-            await unless_stopped(self._looker.embed(scene.item, found.segment), scene.stop)
+            await unless_stopped(self._means.policy.attempted(embed, failed), scene.stop)
         except OperationFailure as error:
             failure = error
         except Stopped:

@@ -5,11 +5,14 @@ import fcntl
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+
+from promptreel_server.errors import MediaUnavailable
 
 GRACE_SECONDS = 0.5
 """How long a child may take to end by itself after SIGTERM, before SIGKILL."""
@@ -124,7 +127,10 @@ class Child:
     """What it writes to descriptor 1; at its end at once where `stdout=False`."""
     timed_out: bool = False
     """Whether it was killed for exceeding `wall_seconds`."""
+    _limits: Limits = field(repr=False)
     _words: _LastWords = field(repr=False)
+    _began: float = field(default_factory=time.monotonic, repr=False)
+    _ended_by_us: bool = field(default=False, repr=False)
 
     @property
     def returncode(self) -> int | None:
@@ -146,7 +152,24 @@ class Child:
 
     def kill(self) -> None:
         """Send SIGKILL to it and whatever it started, where it still runs."""
+        self._ended_by_us = True
         _signal(self.process, signal.SIGKILL)
+
+    def complain_if_killed(self) -> None:
+        """Raise MediaUnavailable where something else sent it SIGKILL: what it did tells nothing.
+
+        The kernel sends that for too much processor time as well, so it must have lived for less
+        than it takes to use that up.
+        """
+        least_seconds = self._limits.cpu_seconds / (os.cpu_count() or 1)
+        if (
+            self.returncode == -signal.SIGKILL
+            and not self._ended_by_us
+            and time.monotonic() - self._began < least_seconds
+        ):
+            raise MediaUnavailable(
+                "The program that reads the media was killed from outside; is memory short?"
+            )
 
 
 @asynccontextmanager
@@ -182,7 +205,7 @@ async def child(
             for pipe in (out, *pipes):
                 pipe.close_writer()
             os.close(errors)
-        running = Child(process=process, stdout=out.reader, _words=words)
+        running = Child(process=process, stdout=out.reader, _limits=limits, _words=words)
         timer = asyncio.get_running_loop().call_later(limits.wall_seconds, _expire, running)
         try:
             yield running
@@ -200,7 +223,8 @@ async def complete(
 ) -> Completed:
     """Run `argv` to its end and answer what it wrote, at most `most_output` bytes.
 
-    Raises OSError where nothing can be started; a bad end is in the answer.
+    Raises OSError where nothing can be started, MediaUnavailable where something else killed it;
+    any other bad end is in the answer.
     """
     async with child(argv, limits=limits, pass_fds=pass_fds) as running:
         pieces: list[bytes] = []
@@ -212,6 +236,7 @@ async def complete(
                 running.kill()
                 break
         returncode = await running.wait()
+        running.complain_if_killed()
         exceeded = Bound.WALL_TIME if running.timed_out else Bound.OUTPUT if room < 0 else None
         return Completed(
             returncode=returncode,

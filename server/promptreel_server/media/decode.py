@@ -1,6 +1,7 @@
 """Decodes a medium once: small pictures and plain sound stream by, with exact times."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -75,8 +76,9 @@ async def decoded(
 ) -> AsyncIterator[AsyncIterator[Frames | Sound]]:
     """Start decoding; leaving the block ends ffmpeg within a second, whatever the reason.
 
-    The iterator raises MediaUnreadable where nothing could be decoded or it took too long; what
-    follows a damaged place is decoded as far as it can be.
+    The iterator raises MediaUnreadable where nothing could be decoded or it took too much, and
+    MediaUnavailable where something killed ffmpeg; what follows a damaged place is decoded as far
+    as it can be.
     """
     allowance = float(facts.duration)
     limits = Limits(
@@ -148,7 +150,7 @@ async def _pieces(
     """Read the times first, then the pictures and the sound they announce."""
     frame_bytes = wanted.width * wanted.height * 3 // 2
     decoded_any = False
-    with suppress(asyncio.IncompleteReadError):  # it was killed: what came before it is used
+    with suppress(asyncio.IncompleteReadError):  # it crashed: what came before it is used
         async for marks in _marks(running):
             decoded_any = True
             if pictures and len(rows := marks.of(0)):
@@ -160,8 +162,9 @@ async def _pieces(
                     raw = await pipes[-1].reader.readexactly(int(stretch[:, 1].sum()))
                     start = Fraction(int(stretch[0, 0]), wanted.sample_rate)
                     yield Sound(samples=np.frombuffer(raw, np.int16), start=start)
-    await running.wait()
-    if running.timed_out:
+    returncode = await running.wait()
+    running.complain_if_killed()
+    if running.timed_out or returncode == -signal.SIGKILL:
         raise MediaUnreadable("Decoding took longer than a medium of this length may take.")
     if not decoded_any:
         last_words = running.stderr_tail.rpartition("\n")[2]

@@ -134,6 +134,7 @@ async def _read(
             for line in lines:
                 _add_line(streams, line)
         returncode = await running.wait()
+        running.complain_if_killed()
         if running.timed_out or returncode < 0:
             raise refusals.exhausting()
     return streams

@@ -60,7 +60,7 @@ async def probe(
 
     `limits` bound each of the three or four children, `longest` is in seconds. Raises
     errors.UnsupportedMedia with a sentence for the sender, errors.MediaUnavailable where the file
-    is gone.
+    is gone or something killed a child.
     """
     size = await asyncio.to_thread(_size, path)
     if size == 0:

@@ -62,7 +62,7 @@ async def take_stills(
     """Decode frames, scaled down to a longest side; an empty list where none are shown there.
 
     Raises errors.MediaUnreadable where decoding takes too much, errors.MediaUnavailable where the
-    file is gone.
+    file is gone or something killed ffmpeg.
     """
     most = min(stretch.most, MOST_STILLS)
     with opened(path) as descriptor:
@@ -111,7 +111,8 @@ async def take_shown(
     """Decode the first frame from each of these instants on, all in one run; None: there is none.
 
     With `within` it must be shown so many seconds after its instant at the latest. Raises
-    errors.MediaUnreadable where decoding takes too much.
+    errors.MediaUnreadable where decoding takes too much, errors.MediaUnavailable where the file is
+    gone or something killed ffmpeg.
     """
     options = {"threads": 1} | ({"t": f"{within:.6f}"} if within > 0 else {})
     async with AsyncExitStack() as stack:
@@ -177,7 +178,8 @@ def scaled(stream: Any, longest_side: int) -> Any:
 
 
 def complain_if_stopped(running: Child) -> None:
-    """Raise errors.MediaUnreadable where a limit ended the decoder."""
+    """Raise errors.MediaUnreadable where a limit ended the decoder, MediaUnavailable a kill."""
+    running.complain_if_killed()
     if running.timed_out or (running.returncode or 0) < 0:
         raise MediaUnreadable("Decoding a picture took more time or memory than is allowed.")
 

@@ -72,7 +72,8 @@ class Segmenter(Protocol):
     """Changes whenever the same medium might be cut elsewhere."""
 
     async def cut(self, request: SegmentationRequest, progress: Progress) -> Cut:
-        """Cut one media item; raises MediaUnreadable where it can't be decoded.
+        """Cut one media item; raises MediaUnreadable where it can't be decoded, MediaUnavailable
+        where its bytes can't be reached or something killed the decoder.
 
         Cancelling the awaiting task stops the decoding within a second.
         """

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import uvloop
 
+from promptreel_server.errors import MediaUnavailable
 from promptreel_server.media.child import Bound, Limits, child, complete, piped
 
 Runner = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -72,6 +73,11 @@ def test_too_much_output_ends_a_child_and_whatever_it_started(run: Runner) -> No
     done = run(complete(shell("yes & yes"), limits=Limits(), most_output=1000))
     assert done.exceeded is Bound.OUTPUT
     assert len(done.stdout) == 1000
+
+
+def test_a_child_that_something_else_kills_has_not_spoken(run: Runner) -> None:
+    with pytest.raises(MediaUnavailable, match="killed from outside"):
+        run(complete(shell("echo out; kill -9 $$"), limits=Limits()))
 
 
 def test_a_child_that_hangs_is_killed_when_its_time_is_up(run: Runner) -> None:

@@ -1,0 +1,28 @@
+"""A decoder that dies half way: what it told is not taken for the whole."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from promptreel_server.errors import MediaUnavailable
+from promptreel_server.media.decode import Wanted, decoded
+from promptreel_server.media.probe import probe
+from promptreel_server.model.media import MediaFacts
+from tests import footage
+
+WANTED = Wanted(width=64, height=36)
+
+
+async def _decode_and_kill(path: Path, facts: MediaFacts) -> None:
+    async with decoded(footage.programs(), path, facts, WANTED) as pieces:
+        async for _ in pieces:
+            for decoder in psutil.Process().children():
+                decoder.kill()
+
+
+async def test_a_decoder_that_something_kills_gives_no_half_of_a_medium() -> None:
+    clip = footage.shots(300, sound=False)
+    facts = await probe(clip.path, ffmpeg=footage.programs())
+    with pytest.raises(MediaUnavailable, match="killed from outside"):
+        await _decode_and_kill(clip.path, facts)
