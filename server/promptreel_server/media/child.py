@@ -21,6 +21,9 @@ STDERR_KEPT = 4096
 PIPE_BYTES = 1 << 20
 """The size a pipe is asked to have: raw frames in 64 KiB pieces cost a wake-up each."""
 
+_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, 255)
+"""Ends that others bring about; with 255 ffmpeg ends by itself when it gets SIGTERM."""
+
 _ENVIRONMENT = {"GCONV_PATH": "/nonexistent"}
 """All that a child is told. A statically linked ffmpeg that finds the system's character set
 modules loads one made for another libc and crashes, on every MPEG transport stream."""
@@ -156,14 +159,14 @@ class Child:
         _signal(self.process, signal.SIGKILL)
 
     def complain_if_killed(self) -> None:
-        """Raise MediaUnavailable where something else sent it SIGKILL: what it did tells nothing.
+        """Raise MediaUnavailable where something else ended it: what it did tells nothing.
 
-        The kernel sends that for too much processor time as well, so it must have lived for less
-        than it takes to use that up.
+        The kernel does so for too much processor time as well, so it must have lived for less than
+        it takes to use that up.
         """
         least_seconds = self._limits.cpu_seconds / (os.cpu_count() or 1)
         if (
-            self.returncode == -signal.SIGKILL
+            self.returncode in _FROM_OUTSIDE
             and not self._ended_by_us
             and time.monotonic() - self._began < least_seconds
         ):

@@ -1,5 +1,6 @@
 """A decoder that dies half way: what it told is not taken for the whole."""
 
+import signal
 from pathlib import Path
 
 import psutil
@@ -14,15 +15,18 @@ from tests import footage
 WANTED = Wanted(width=64, height=36)
 
 
-async def _decode_and_kill(path: Path, facts: MediaFacts) -> None:
+async def _decode_and_end(path: Path, facts: MediaFacts, number: signal.Signals) -> None:
     async with decoded(footage.programs(), path, facts, WANTED) as pieces:
         async for _ in pieces:
             for decoder in psutil.Process().children():
-                decoder.kill()
+                decoder.send_signal(number)
 
 
-async def test_a_decoder_that_something_kills_gives_no_half_of_a_medium() -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_decoder_that_something_ends_gives_no_half_of_a_medium(
+    number: signal.Signals,
+) -> None:
     clip = footage.shots(300, sound=False)
     facts = await probe(clip.path, ffmpeg=footage.programs())
     with pytest.raises(MediaUnavailable, match="killed from outside"):
-        await _decode_and_kill(clip.path, facts)
+        await _decode_and_end(clip.path, facts, number)
