@@ -24,7 +24,7 @@ CPU_PER_SECOND = 4
 WALL_PER_SECOND = 20
 """Seconds that a second of the medium may take on a busy machine."""
 MARKS_BYTES = 1 << 12
-"""How much of the list of times is read at once: some 1,500 frames of 40 bytes each."""
+"""How much of the list of times is read at once: some 100 frames of 40 bytes each."""
 SAMPLE_BYTES = 2
 SMALLEST_GAP_SAMPLES = 320
 """Packets of sound that are off by less follow each other: resampling makes them jitter."""
