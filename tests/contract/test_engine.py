@@ -238,6 +238,46 @@ async def test_a_cancelled_run_finishes_the_segments_in_hand_and_starts_no_more(
     assert ended.completed_segments + ended.cancelled_segments == 300
 
 
+async def _asked(running: Rig) -> bool:
+    return running.canned.asked > 0
+
+
+async def _stopping(running: Rig, run: Run) -> Run:
+    """Ask a run to stop, and look at it when the engine has had time to observe that."""
+    await running.database.write(lambda tx: running.engine.request_stop(tx, run, "key_test"))
+    running.engine.stop(run.run_id)
+    await asyncio.sleep(1.5)
+    return await running.run(run.run_id)
+
+
+async def test_a_stop_is_noted_as_observed_though_calls_are_not_answered(running: Rig) -> None:
+    running.canned.change(CannedScript(latency_seconds=2.5))
+    run = await running.execute(await running.prompt(), [await running.add(seconds=20)])
+    await eventually(lambda: _asked(running))
+    stopping = await _stopping(running, run)
+    ended = await running.ended(run.run_id)
+    assert stopping.status is RunStatus.PROCESSING
+    assert stopping.stop is not None
+    assert stopping.stop.observed_at is not None
+    assert ended.stop is not None
+    assert ended.stop.observed_at == stopping.stop.observed_at
+
+
+async def test_a_run_that_waits_for_its_turn_is_cancelled_without_it(running: Rig) -> None:
+    running.canned.change(CannedScript(latency_seconds=2.5))
+    prompt = await running.prompt()
+    long = [await running.add(seconds=20, content=f"long {number}") for number in range(8)]
+    held_up = await running.execute(prompt, long)
+    behind = await running.execute(prompt, [await running.add(seconds=20, content="behind")])
+    stopped = await _stopping(running, behind)
+    ended = await running.ended(held_up.run_id)
+    assert stopped.status is RunStatus.CANCELLED
+    assert stopped.stop is not None
+    assert stopped.stop.observed_at is not None
+    assert stopped.stop.completed_at is not None
+    assert ended.status is RunStatus.COMPLETED
+
+
 async def test_a_stop_request_stored_elsewhere_is_seen_within_a_second(running: Rig) -> None:
     running.canned.change(CannedScript(latency_seconds=0.1))
     video = await running.add(seconds=3000)

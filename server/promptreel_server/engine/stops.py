@@ -4,16 +4,19 @@ import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from promptreel_server.steady import unbroken
-from promptreel_server.store import media, runs
+from promptreel_server.store import media, run_media, runs
 from promptreel_server.store.database import Database
 
 Result = TypeVar("Result")
 
 LOOK_EVERY = 1.0
 """Seconds between looks at the store: another process may have stored the request."""
+ENDED_AT_ONCE = 256
+"""Media items that wait for their turn and are ended in one transaction."""
 
 
 class Stopped(Exception):
@@ -64,23 +67,34 @@ class Stops:
             flag.set()
 
     async def watch(self) -> None:
-        """Look for stop requests and deletions that other processes stored, until cancelled."""
+        """Look for stop requests and deletions, whichever process stored them, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            unset = [key for key, flag in self._flags.items() if not flag.is_set()]
             with unbroken("looking for stop requests"):
-                await self._look({run for run, _ in unset}, {video for _, video in unset})
+                await self._look()
+                await self._end_waiting()
 
-    async def _look(self, run_ids: set[str], video_ids: set[str]) -> None:
+    async def _look(self) -> None:
+        """Set flags, and note of the runs that are driven here that their stop was observed."""
+        run_ids = {run for run, _ in self._flags}
+        video_ids = {video for (_, video), flag in self._flags.items() if not flag.is_set()}
         if not run_ids:
             return
         asked, going = await self._database.read(
             lambda c: (runs.stop_requested(c, [*run_ids]), media.being_deleted(c, [*video_ids]))
         )
-        for run_id in asked:
+        for run_id, observed in asked.items():
             self.stop(run_id)
+            if not observed:
+                await self._database.write(partial(runs.observe_stop, run_id=run_id))
         for video_id in going:
             self.stop_media(video_id)
+
+    async def _end_waiting(self) -> None:
+        """End what waits for its turn in runs that were asked to stop: its turn may be far off."""
+        database = self._database
+        while await database.read(lambda c: run_media.waiting_to_stop(c, 1)):
+            await database.write(lambda tx: run_media.cancel_waiting(tx, ENDED_AT_ONCE))
 
 
 async def unless_stopped(work: Coroutine[Any, Any, Result], flag: asyncio.Event) -> Result:

@@ -254,6 +254,29 @@ def undone(connection: Connection, limit: int, after: tuple[str, str] = ("", "")
     return [_run_media(row) for row in connection.execute(statement)]
 
 
+def waiting_to_stop(connection: Connection, limit: int) -> list[RunMedia]:
+    """Answer media items that no drive has taken yet, of runs that are asked to stop."""
+    statement = (
+        select(run_media)
+        .join(runs_table, runs_table.c.run_id == run_media.c.run_id)
+        .where(
+            run_media.c.status == RunMediaStatus.PENDING,
+            run_media.c.epoch == 0,
+            runs_table.c.stop_requested_at.is_not(None),
+            runs_table.c.stop_completed_at.is_(None),
+        )
+        .limit(limit)
+    )
+    return [_run_media(row) for row in connection.execute(statement)]
+
+
+def cancel_waiting(tx: Transaction, limit: int) -> None:
+    """End media items that no drive has taken yet, of runs that are asked to stop."""
+    for item in waiting_to_stop(tx.connection, limit):
+        runs.observe_stop(tx, item.run_id)
+        settle(tx, item, RunMediaStatus.CANCELLED)
+
+
 def _run_media(row: Row[Any]) -> RunMedia:
     return RunMedia(
         run_id=row.run_id,

@@ -186,14 +186,14 @@ def observe_stop(tx: Transaction, run_id: str) -> None:
     )
 
 
-def stop_requested(connection: Connection, run_ids: Sequence[str]) -> set[str]:
-    """Answer which of these runs are asked to stop."""
-    statement = select(runs.c.run_id).where(
+def stop_requested(connection: Connection, run_ids: Sequence[str]) -> dict[str, bool]:
+    """Answer which of these runs are asked to stop, and whether that is noted as observed."""
+    statement = select(runs.c.run_id, runs.c.stop_observed_at).where(
         runs.c.run_id.in_(run_ids),
         runs.c.stop_requested_at.is_not(None),
         runs.c.stop_completed_at.is_(None),
     )
-    return set(connection.execute(statement).scalars())
+    return {run_id: at is not None for run_id, at in connection.execute(statement)}
 
 
 def start(tx: Transaction, run: Run) -> None:
