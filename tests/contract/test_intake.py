@@ -142,7 +142,7 @@ async def test_an_index_that_goes_away_meanwhile_takes_the_bytes_with_it(intake:
 async def test_an_owner_has_a_quota_of_their_own(intake: Intake) -> None:
     await intake.take(b"a" * 6000)
 
-    with pytest.raises(TooLarge):
+    with pytest.raises(TooLarge, match="4000 bytes that you have left; delete some media"):
         await intake.take(b"b" * 4001)
     await intake.take(b"c" * 4000)
     with pytest.raises(TooLarge, match="delete some"):
@@ -163,7 +163,9 @@ async def test_uploads_that_come_in_together_do_not_pass_the_quota_together(inta
 
     ends = await asyncio.gather(take(b"b" * 3000), take(b"c" * 3000))
 
-    assert [isinstance(end, TooLarge) for end in ends].count(True) == 1
+    refused = [end.message for end in ends if isinstance(end, TooLarge)]
+    assert len(refused) == 1
+    assert "would take 1 bytes more than the 10000" in refused[0], "it does not take them"
     used = await intake.database.read(lambda c: media.used(c, "ann"))
     assert used == media.Used(items=2, bytes=7001)
     assert len(intake.files()) == 2, "the bytes of what was refused are gone"

@@ -122,7 +122,9 @@ class Imports:
                 f"{limits.at_once} uploads of yours come in already; wait for one to end.",
                 retry_after=5.0,
             )
-        return self._counted(owner_id, self._blobs.writer(limit=min(limits.most_bytes, room)))
+        if room < limits.most_bytes:
+            return self._counted(owner_id, self._blobs.writer(limit=room, refusal=_no_room(room)))
+        return self._counted(owner_id, self._blobs.writer(limit=limits.most_bytes))
 
     @asynccontextmanager
     async def _counted(
@@ -202,8 +204,12 @@ class Imports:
         """Refuse what made it too much: uploads that came in together each found room."""
         if used.items > self._limits.most_items:
             raise _too_many(used)
-        if used.bytes > self._limits.quota_bytes:
-            raise self._too_much(used)
+        over = used.bytes - self._limits.quota_bytes
+        if over > 0:
+            raise TooLarge(
+                f"With it your media would take {over} bytes more than the "
+                f"{self._limits.quota_bytes} that they may; delete some first."
+            )
 
     def _too_much(self, used: media.Used) -> TooLarge:
         quota = self._limits.quota_bytes
@@ -228,6 +234,10 @@ class Imports:
             return saved
 
         return await self._database.write(change)
+
+
+def _no_room(room: int) -> str:
+    return f"The file is larger than the {room} bytes that you have left; delete some media first."
 
 
 def _too_many(used: media.Used) -> TooLarge:

@@ -50,8 +50,10 @@ class BlobWriter(Protocol):
 class BlobStore(Protocol):
     """Keeps blobs by the SHA-256 of their bytes (64 lower case hex digits)."""
 
-    def writer(self, *, limit: int | None = None) -> AbstractAsyncContextManager[BlobWriter]:
-        """Begin a blob of at most `limit` bytes."""
+    def writer(
+        self, *, limit: int | None = None, refusal: str | None = None
+    ) -> AbstractAsyncContextManager[BlobWriter]:
+        """Begin a blob of at most `limit` bytes; `refusal` is said of one that is larger."""
         ...
 
     def held(self, sha256: str) -> AbstractAsyncContextManager[None]:
@@ -92,11 +94,15 @@ class FileBlobs:
         self._held: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def writer(self, *, limit: int | None = None) -> AsyncIterator[BlobWriter]:
-        """Begin a blob of at most `limit` bytes."""
+    async def writer(
+        self, *, limit: int | None = None, refusal: str | None = None
+    ) -> AsyncIterator[BlobWriter]:
+        """Begin a blob of at most `limit` bytes; `refusal` is said of one that is larger."""
         made: list[_FileWriter] = []  # one that is made while its caller leaves is closed as well
         try:
-            await _off_loop(lambda: made.append(_FileWriter(self._partial, self.path, limit)))
+            await _off_loop(
+                lambda: made.append(_FileWriter(self._partial, self.path, limit, refusal))
+            )
             yield made[0]
         finally:
             for writer in made:
@@ -138,13 +144,20 @@ class FileBlobs:
 class _FileWriter:
     """Writes to a file in `partial/`, hashing on the way; its methods run one at a time."""
 
-    def __init__(self, partial: Path, place: Callable[[str], Path], limit: int | None) -> None:
+    def __init__(
+        self,
+        partial: Path,
+        place: Callable[[str], Path],
+        limit: int | None,
+        refusal: str | None,
+    ) -> None:
         partial.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=partial)
         self._file = os.fdopen(descriptor, "wb", buffering=0)
         self._path = Path(name)
         self._place = place
         self._limit = limit
+        self._refusal = refusal
         self._size = 0
         self._hash = hashlib.sha256()
         self._gathered = bytearray()
@@ -154,7 +167,8 @@ class _FileWriter:
     async def write(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._limit is not None and self._size > self._limit:
-            raise errors.TooLarge(f"The file is larger than {self._limit} bytes, the most allowed.")
+            most = f"The file is larger than {self._limit} bytes, the most allowed."
+            raise errors.TooLarge(self._refusal or most)
         self._gathered += piece
         if len(self._gathered) >= GATHERED_BYTES:
             await self._pour()
