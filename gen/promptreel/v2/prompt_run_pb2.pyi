@@ -469,10 +469,14 @@ class RetryFailedSegmentsRequest(_message.Message):
     run_id: _builtins.str
     """The run. Required."""
     force: _builtins.bool
-    """Whether to try also where a retry is not expected to help."""
+    """Whether to try also where a retry is not expected to help and, without `failure_codes`, what
+    was left undone when the model refused the server's credential.
+    """
     @_builtins.property
     def failure_codes(self) -> _containers.RepeatedScalarFieldContainer[_enums_pb2.FailureCode.Value.ValueType]:
-        """Only segments that failed with one of these. Empty: all."""
+        """Only segments that failed with one of these; `cancelled` names those that the end of the run
+        left undone. Empty: all that failed.
+        """
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from promptreel_server.engine.segment_work import Scene, SegmentWork
 from promptreel_server.engine.stops import Stopped, unless_stopped
 from promptreel_server.engine.synthesis import Synthesizer
 from promptreel_server.errors import (
+    FailureCode,
     NotFound,
     OperationFailure,
     PromptreelError,
@@ -22,7 +23,7 @@ from promptreel_server.errors import (
 )
 from promptreel_server.model.llm_call import LlmCall
 from promptreel_server.model.media import MediaItem, MediaStatus
-from promptreel_server.model.operation import Operation, OperationStatus
+from promptreel_server.model.operation import Failure, Operation, OperationStatus
 from promptreel_server.model.run import Run, RunMedia, RunMediaStatus
 from promptreel_server.model.segment import SegmentRun
 from promptreel_server.store import (
@@ -34,7 +35,7 @@ from promptreel_server.store import (
     syntheses,
     unread,
 )
-from promptreel_server.store.outcomes import SegmentOutcome, SegmentStart
+from promptreel_server.store.outcomes import AttemptRecord, SegmentOutcome, SegmentStart
 from promptreel_server.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
@@ -106,14 +107,18 @@ class Driver:
     async def _go(self, claim: Claim, stop: asyncio.Event) -> None:
         if stop.is_set():
             raise Stopped
+        broken = self._means.lanes.lane(claim.run.settings.processing_model).broken
+        if broken is not None:
+            await self._fail(claim, broken)
+            return
         database = self._means.database
         await database.write(lambda tx: run_media.start(tx, claim.run, claim.held))
         if claim.held.segmentation_id is None:
             await unless_stopped(self._cutter.plan(claim.run, claim.held, claim.item), stop)
         scene = await self.scene(claim, stop)
         await self._segments(scene)
-        if scene.lane.broken is not None:
-            await self._fail(claim, scene.lane.broken)
+        if scene.hopeless is not None:
+            await self._fail(claim, scene.hopeless)
             return
         if stop.is_set():
             raise Stopped
@@ -161,7 +166,7 @@ class Driver:
                 earlier = await self.work.earlier(scene, batch)
                 for found in batch:
                     await window.acquire()
-                    if scene.stop.is_set() or scene.lane.broken is not None:
+                    if scene.stop.is_set() or scene.hopeless is not None:
                         return
                     call = earlier.get(found.segment.segment_id)
                     tasks.create_task(self._one(scene, found, call, window))
@@ -178,10 +183,13 @@ class Driver:
         try:
             begun = await database.queue_grouped(outcomes.advance, start)
             outcome = await self.work.perform(scene, found, earlier=earlier)
-            if scene.lane.broken is None:
+            refusal = _refusal(outcome)
+            if refusal is None:
                 await self._end(begun, start, outcome)
             else:
+                scene.refused.append(refusal.message)
                 await begun
+                await self._keep_refused(start, outcome)
         except Stopped:
             log.debug("left undone: %s", found.segment.segment_id)
         finally:
@@ -198,6 +206,19 @@ class Driver:
         error = begun.exception()  # what came before is written before
         if error is not None and not isinstance(error, StoreUnavailable):
             raise error
+
+    async def _keep_refused(self, start: SegmentStart, outcome: SegmentOutcome) -> None:
+        """Write the call that was refused; the segment is left undone, not failed."""
+        if outcome.calls:
+            record = AttemptRecord(
+                item=start.item,
+                segment=start.segment,
+                prompt_id=outcome.prompt_id,
+                attempt=outcome.attempts[-1],
+                calls=outcome.calls,
+            )
+            database = self._means.database
+            await kept(lambda: database.write_grouped(outcomes.record_attempts, record))
 
     async def _end_stopped(self, claim: Claim) -> None:
         def end(tx: Transaction) -> None:
@@ -248,6 +269,14 @@ def _claim(tx: Transaction, run_id: str, video_id: str) -> Claim | None:
         return None
     media.set_status(tx, [video_id], MediaStatus.PROCESSING)
     return Claim(run=run, held=held, item=item)
+
+
+def _refusal(outcome: SegmentOutcome) -> Failure | None:
+    """Why the model will answer no call of this server, where a segment met with that."""
+    failure = outcome.operations[Operation.FIELD_EXTRACTION].failure
+    if failure is None or failure.code is not FailureCode.UNAUTHENTICATED:
+        return None
+    return failure
 
 
 _MEDIA_STATUS = {

@@ -77,14 +77,18 @@ def retry_failed(
 ) -> tuple[list[Retry], list[Skipped]]:
     """Write a retry for each segment that stands failed with one of these codes (none: any).
 
+    Segments that were left undone are taken where `cancelled` is among the codes, and with `force`
+    where no stop request but a failure of the whole run left them so.
+
     Raises:
         Conflict: the run is still going.
     """
     _check_ended(run)
+    undone = FailureCode.CANCELLED in codes or (order.force and not codes and run.stop is None)
     asked: list[Retry] = []
     skipped: list[Skipped] = []
     for video_id, segment_id in manifest.failed_with(
-        tx.connection, run.run_id, codes, limit=MOST_AT_ONCE
+        tx.connection, run.run_id, codes, undone=undone, limit=MOST_AT_ONCE
     ):
         one = replace(order, video_id=video_id, segment_id=segment_id)
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,13 @@ class Scene:
     lane: Lane
     heard: Heard
     stop: asyncio.Event
+    refused: list[str] = field(default_factory=list)
+    """What the model said that will have no call answered, once it has."""
+
+    @property
+    def hopeless(self) -> str | None:
+        """Why no further call makes sense; None while one does."""
+        return self.refused[0] if self.refused else self.lane.broken
 
 
 class SegmentWork:

@@ -69,18 +69,26 @@ def failed(connection: Connection, run_id: str, video_id: str, part: Slice) -> P
 
 
 def failed_with(
-    connection: Connection, run_id: str, codes: tuple[FailureCode, ...], *, limit: int
+    connection: Connection,
+    run_id: str,
+    codes: tuple[FailureCode, ...],
+    *,
+    undone: bool = False,
+    limit: int,
 ) -> list[tuple[str, str]]:
     """Answer (video_id, segment_id) of segments that stand failed, with one of these codes.
 
-    No codes: all that stand failed.
+    No codes: all that stand failed. `undone`: those that the end of the run left undone, too.
     """
-    statement: Any = select(run_segments.c.video_id, run_segments.c.segment_id).where(
-        run_segments.c.run_id == run_id, run_segments.c.status == SegmentStatus.FAILED
-    )
+    wanted: Any = run_segments.c.status == SegmentStatus.FAILED
     if codes:
         named = [run_segments.c[f"{operation.value}_code"].in_(codes) for operation in Operation]
         named.append(run_segments.c.failure_code.in_(codes))
-        statement = statement.where(or_(*named))
+        wanted &= or_(*named)
+    if undone:
+        wanted |= run_segments.c.status == SegmentStatus.CANCELLED
+    statement: Any = select(run_segments.c.video_id, run_segments.c.segment_id).where(
+        run_segments.c.run_id == run_id, wanted
+    )
     statement = statement.order_by(run_segments.c.video_id, run_segments.c.ordinal).limit(limit)
     return [(row.video_id, row.segment_id) for row in connection.execute(statement)]
