@@ -35,6 +35,9 @@ from promptreel_server.weights.shelf import Shelf, WeightsState
 
 _RESTORE = "restore a backup; keep the broken file"
 
+MOST_NAMED = 20
+"""Lost files whose media items are named."""
+
 LEAST_ROOM = 256 * 2**20
 """Free bytes of the data folder's disk below which a server will soon be unable to write."""
 
@@ -201,13 +204,24 @@ async def _files(folder: Path, database: Database, repair: bool) -> AsyncIterato
     yield Finding(
         check="media files",
         state=State.WRONG if lost else State.WELL,
-        found=f"{len(lost)} lost, first {lost[0]}" if lost else f"{len(wanted)} there",
-        remedy="restore them from a backup, or delete their media items" if lost else "",
+        found=await _lost(database, lost) if lost else f"{len(wanted)} there",
+        remedy="restore them from a backup, or delete these media items" if lost else "",
     )
     orphans = sorted(stored - wanted)
     if repair:
         await sweep(database, blobs, thumbnails)
     yield _finding("files of no media item", orphans, repair)
+
+
+async def _lost(database: Database, hashes: list[str]) -> str:
+    """Say which media items have lost their bytes, the first of them by name."""
+    named = hashes[:MOST_NAMED]
+    items = await database.read(
+        lambda c: [item for sha256 in named for item in media.standing_on(c, sha256)]
+    )
+    more = len(hashes) - len(named)
+    said = f"{len(hashes)} lost: bytes of {', '.join(items)}"
+    return f"{said} and {more} more" if more else said
 
 
 def _finding(check: str, wrong: list[str], repair: bool) -> Finding:

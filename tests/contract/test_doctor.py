@@ -78,10 +78,12 @@ async def test_a_file_that_nothing_names_is_removed(folder: Path) -> None:
 async def test_lost_bytes_are_named_and_nothing_is_thrown_away(folder: Path) -> None:
     lost = media_item(content="kept")
     _bytes_of(folder, lost).unlink()
+    async with open_sqlite(folder) as database:
+        (video_id,) = await database.read(lambda c: media.standing_on(c, lost.sha256))
     for repair in (False, True):
         found = (await _seen(folder, repair=repair))["media files"]
         assert found.state is State.WRONG
-        assert lost.sha256 in found.found
+        assert found.found == f"1 lost: bytes of {video_id}"
         assert "backup" in found.remedy
 
 

@@ -285,6 +285,12 @@ def _item(row: Row[Any]) -> MediaItem:
     )
 
 
+def standing_on(connection: Connection, sha256: str) -> list[str]:
+    """Answer the ids of the media items that stand on these bytes."""
+    statement = select(media.c.video_id).where(media.c.sha256 == sha256).order_by(media.c.video_id)
+    return list(connection.execute(statement).scalars())
+
+
 def all_sha256(connection: Connection) -> set[str]:
     """Answer the hashes of all bytes that some media item stands on."""
     return set(connection.execute(select(media.c.sha256).distinct()).scalars())
