@@ -63,10 +63,12 @@ def reused(
     text = earlier.response_text
     if text is None:
         return None
-    try:
-        answer = parse_answer(text)
-    except ValueError:
-        return None
+    answer: object = earlier.result
+    if answer is None:
+        try:
+            answer = parse_answer(text)
+        except ValueError:
+            return None
     if not isinstance(answer, dict) or compiled(request.json_schema).validate(answer):
         return None
     call = replace(

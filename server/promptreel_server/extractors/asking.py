@@ -118,7 +118,8 @@ async def _attempt(chat: Chat, question: Question, clock: Clock) -> _Attempt:
         return _Attempt(call=_failed(done, failure), failure=failure)
     metadata, wrong = _validated(completion.text, question)
     if not wrong:
-        return _Attempt(call=done, metadata=metadata)
+        told = _parsed(done.response_text or "") == metadata
+        return _Attempt(call=done if told else replace(done, result=metadata), metadata=metadata)
     failure = ModelFailure(FailureCode.SCHEMA_INVALID, "; ".join(wrong))
     return _Attempt(call=_failed(done, failure), failure=failure, wrong=wrong)
 
@@ -132,6 +133,14 @@ def _validated(text: str, question: Question) -> tuple[JsonObject | None, list[s
         return None, ["the answer must be one JSON object"]
     tidy = question.tidy(answer)
     return tidy, question.schema.validate(tidy)
+
+
+def _parsed(text: str) -> object:
+    """What a text says as JSON; None where it is none."""
+    try:
+        return parse_answer(text)
+    except ValueError:
+        return None
 
 
 def _unfenced(text: str) -> str:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from promptreel_server.model.prompt import JsonObject
+
 
 class Purpose(Enum):
     """What a call was for."""
@@ -52,6 +54,8 @@ class LlmCall:
     error_message: str | None = None
     cached: bool = False
     """Whether it was answered from an earlier call that asked the same."""
+    result: JsonObject | None = None
+    """What was made of the answer, where that is not just what its text says."""
 
     @property
     def total_tokens(self) -> int:

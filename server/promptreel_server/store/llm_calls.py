@@ -12,7 +12,7 @@ from promptreel_server.model.page import Page, Slice
 from promptreel_server.model.run import RunMedia
 from promptreel_server.model.segment import Segment
 from promptreel_server.store import paging
-from promptreel_server.store.columns import microseconds
+from promptreel_server.store.columns import json_text, microseconds
 from promptreel_server.store.prepared import Prepared, Row
 from promptreel_server.store.tables import llm_calls
 from promptreel_server.store.transaction import Transaction
@@ -88,7 +88,7 @@ _RECORD = Prepared(
         *("purpose", "status", "attempt", "input_tokens", "output_tokens", "thinking_tokens"),
         *("cached_tokens", "audio_tokens", "video_seconds", "segment_start", "segment_end"),
         *("prompt_text", "response_text", "schema_used", "finish_reason", "error_code"),
-        *("error_message", "cached", "fingerprint", "invoked_at", "completed_at"),
+        *("error_message", "cached", "fingerprint", "invoked_at", "completed_at", "result"),
     ),
 )
 
@@ -129,6 +129,7 @@ def _row(
         fingerprint,
         microseconds(call.invoked_at),
         microseconds(call.completed_at),
+        json_text(call.result),
     )
 
 
@@ -206,6 +207,7 @@ def _recorded(row: Found[Any]) -> RecordedCall:
             error_code=row.error_code,
             error_message=row.error_message,
             cached=row.cached,
+            result=row.result,
         ),
         run_id=row.run_id,
         prompt_id=row.prompt_id,

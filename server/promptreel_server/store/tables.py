@@ -324,9 +324,11 @@ llm_calls = Table(
     Column("fingerprint", String, index=True),
     Column("invoked_at", Instant, nullable=False),
     Column("completed_at", Instant, nullable=False),
+    Column("result", JSON(none_as_null=True)),
     Index("llm_calls_by_run", "run_id", "llm_call_id"),
 )
-"""`fingerprint` is that of the call's inputs: a call that succeeded answers its like."""
+"""`fingerprint` is that of the call's inputs: a call that succeeded answers its like. `result` is
+what was made of its answer, where that is not just what the text says."""
 
 syntheses = Table(
     "syntheses",
