@@ -1,7 +1,6 @@
 """The gateway starts fast, says why it can't, comes back when killed, drains, and dies with us."""
 
 import asyncio
-import os
 import signal
 import socket
 import subprocess
@@ -169,13 +168,6 @@ def test_envoy_dies_with_a_server_killed_without_warning(stand_in: StandIn, tmp_
         envoy = psutil.Process(pid)
         parent.send_signal(signal.SIGKILL)
     eventually(lambda: not envoy.is_running() or envoy.status() == "zombie")
-
-
-def test_a_ctrl_c_at_the_terminal_is_for_the_server_which_drains_it(
-    thread: LoopThread, stand_in: StandIn, tmp_path: Path
-) -> None:
-    with running(thread, stand_in.port, tmp_path) as one:
-        assert os.getpgid(one.process.pid) != os.getpgid(0)
 
 
 def test_health_follows_the_server_at_once(

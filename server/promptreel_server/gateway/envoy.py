@@ -54,7 +54,6 @@ class Envoy:
                 stdout=log_file,
                 stderr=log_file,
                 env={},
-                start_new_session=True,  # a Ctrl-C at the terminal is for the server alone
             )
         finally:
             os.close(log_file)
