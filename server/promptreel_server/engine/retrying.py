@@ -131,11 +131,13 @@ def _take(tx: Transaction, retry_id: str) -> _Taken | None:
 
 
 def _segment(tx: Transaction, retry: Retry, held: RunMedia) -> SegmentRun | None:
-    """The segment of a retry; None where it is a stand-in, which goes away here."""
-    if not held.status.terminal:
-        return None
-    if (held.segmentation_id or "").startswith(unread.PREFIX):
-        unread.reopen(tx, held)
+    """The segment of a retry; None where it is a stand-in, which goes away here.
+
+    An earlier process may have taken it away, and even have driven its media item to the end.
+    """
+    if not retry.operations:
+        if held.status.terminal and (held.segmentation_id or "").startswith(unread.PREFIX):
+            unread.reopen(tx, held)
         return None
     return run_segments.fetch(tx.connection, retry.run_id, retry.video_id, retry.segment_id)
 

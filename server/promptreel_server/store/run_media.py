@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, literal, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, literal, select, update
 
 from promptreel_server.errors import NotFound
 from promptreel_server.model.event import EventType
 from promptreel_server.model.operation import Operation, OperationStatus
 from promptreel_server.model.run import Run, RunMedia, RunMediaStatus
 from promptreel_server.model.segment import SegmentStatus
-from promptreel_server.store import feed, runs
+from promptreel_server.store import feed, retries, runs
+from promptreel_server.store.tables import retries as retries_table
 from promptreel_server.store.tables import run_media, run_segments, segments
 from promptreel_server.store.tables import runs as runs_table
 from promptreel_server.store.transaction import Transaction
@@ -240,14 +241,22 @@ def of_video(connection: Connection, video_id: str, limit: int) -> list[RunMedia
 
 
 def undone(connection: Connection, limit: int, after: tuple[str, str] = ("", "")) -> list[RunMedia]:
-    """Answer media items that no drive has ended yet, oldest run first: for recovery at start."""
+    """Answer media items that no drive has ended yet, oldest run first: for recovery.
+
+    Those that a retry cuts anew are left to it: a second drive would fence the first.
+    """
     run_id, video_id = after
+    retried = exists().where(
+        retries_table.c.run_id == run_media.c.run_id,
+        retries_table.c.video_id == run_media.c.video_id,
+        retries_table.c.status.in_(retries.OPEN),
+    )
     later = (run_media.c.run_id > run_id) | (
         (run_media.c.run_id == run_id) & (run_media.c.video_id > video_id)
     )
     statement = (
         select(run_media)
-        .where(run_media.c.status.in_(OPEN), later)
+        .where(run_media.c.status.in_(OPEN), later, ~retried)
         .order_by(run_media.c.run_id, run_media.c.video_id)
         .limit(limit)
     )
