@@ -18,8 +18,14 @@ WANTED = Wanted(width=64, height=36)
 async def _decode_and_end(path: Path, facts: MediaFacts, number: signal.Signals) -> None:
     async with decoded(footage.programs(), path, facts, WANTED) as pieces:
         async for _ in pieces:
-            for decoder in psutil.Process().children():
+            for decoder in _with_open(path):
                 decoder.send_signal(number)
+
+
+def _with_open(path: Path) -> list[psutil.Process]:
+    """The children that have a file open; others belong to other tests."""
+    children = psutil.Process().children()
+    return [one for one in children if any(file.path == str(path) for file in one.open_files())]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
