@@ -7,6 +7,7 @@ import pytest
 from promptreel_server.weights.registry import registry
 from promptreel_server.weights.shelf import Shelf, WeightsState
 from tests.owners import Owners, owners_of
+from tests.postgres import Postgres, postgres_served
 from tests.served import Served, served
 
 
@@ -22,6 +23,13 @@ def owners(serving: Served) -> Iterator[Owners]:
     """Keys of owners of their own on the shared server."""
     with owners_of(serving.data) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL, shared by the tests of a worker."""
+    with postgres_served(tmp_path_factory.mktemp("postgres")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from promptreel_server.app import data_folder_database
+from promptreel_server.app import opened
 from promptreel_server.model.key import Scope
+from promptreel_server.settings import Settings
 from promptreel_server.store import keys
 from promptreel_server.store.database import Database
 from tests.gateway.loop_thread import LoopThread
@@ -42,10 +43,10 @@ class Owners:
 def owners_of(data: Path) -> Iterator[Owners]:
     """Open the database of a server's data folder for the length of the block."""
     thread = LoopThread()
-    opened = data_folder_database(data)
+    opening = opened(Settings(data=data), exclusive=False)
     try:
-        database = thread.run(opened.__aenter__())
+        database = thread.run(opening.__aenter__())
         yield Owners(database, thread)
-        thread.run(opened.__aexit__(None, None, None))
+        thread.run(opening.__aexit__(None, None, None))
     finally:
         thread.close()

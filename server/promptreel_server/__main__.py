@@ -97,11 +97,11 @@ def create_key(
 async def _create_key(
     data: Path | None, name: str, scope: Scope, owner: str | None, days: int | None
 ) -> str:
-    from promptreel_server.app import OWNER, data_folder_database
+    from promptreel_server.app import OWNER, opened
     from promptreel_server.store import keys as stored
 
     secret = stored.new_secret()
-    async with data_folder_database(_load(data=data).settings.data) as database:
+    async with opened(_load(data=data).settings, exclusive=False) as database:
         expires = database.clock() + timedelta(days=days) if days else None
         await database.write(
             lambda tx: stored.create(
@@ -134,10 +134,10 @@ def list_keys(
 
 
 async def _list_keys(data: Path | None, owner: str | None) -> list[ApiKey]:
-    from promptreel_server.app import OWNER, data_folder_database
+    from promptreel_server.app import OWNER, opened
     from promptreel_server.store import keys as stored
 
-    async with data_folder_database(_load(data=data).settings.data) as database:
+    async with opened(_load(data=data).settings, exclusive=False) as database:
         return await database.read(lambda c: stored.list_keys(c, owner or OWNER))
 
 
@@ -164,10 +164,10 @@ def revoke_key(
 
 
 async def _revoke_key(data: Path | None, owner: str | None, key_id: str) -> None:
-    from promptreel_server.app import OWNER, data_folder_database
+    from promptreel_server.app import OWNER, opened
     from promptreel_server.store import keys as stored
 
-    async with data_folder_database(_load(data=data).settings.data) as database:
+    async with opened(_load(data=data).settings, exclusive=False) as database:
         await database.write(lambda tx: stored.revoke(tx, owner or OWNER, key_id))
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from typing import TextIO
 
 import grpc
@@ -26,7 +25,7 @@ from promptreel_server.engine.means import Bounds, Means
 from promptreel_server.engine.previews import Previews
 from promptreel_server.engine.stops import Stops
 from promptreel_server.engine.uri_imports import UriImports
-from promptreel_server.errors import Invalid, PortTaken
+from promptreel_server.errors import Invalid, PortTaken, Unavailable
 from promptreel_server.garbage import collect_seldom
 from promptreel_server.gateway import Gateway, find_envoy
 from promptreel_server.media import ffmpeg as programs
@@ -112,7 +111,7 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         PromptreelError: it can't start; the message is for whoever started it.
     """
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_sqlite(settings.data))
+        database = await stack.enter_async_context(opened(settings))
         ffmpeg = programs.locate(settings.ffmpeg, settings.ffprobe)
         models = Models(settings, ffmpeg)
         stack.push_async_callback(models.close)
@@ -140,11 +139,13 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
 
 
 async def _build(settings: Settings, database: Database, ffmpeg: Ffmpeg, models: Models) -> _Built:
-    folder = settings.data
-    blobs = FileBlobs(folder / "blobs")
-    thumbnails = Thumbnails(folder / "thumbnails")
+    blobs, thumbnails = media_folders(settings)
     pictures = Pictures(ffmpeg=ffmpeg)
-    await sweep(database, blobs, thumbnails)
+    async with database.peers.starting() as alone:
+        if alone:
+            await sweep(database, blobs, thumbnails)
+            await database.write(idempotency.clear_reservations)
+        first_key, signing = await database.write(_first_start)
     means = _means(settings, database, blobs, thumbnails, pictures, models)
     engine = Engine(
         means,
@@ -154,7 +155,6 @@ async def _build(settings: Settings, database: Database, ffmpeg: Ffmpeg, models:
     imports = Imports(database, blobs, partial(probe, ffmpeg=ffmpeg), _import_limits(settings))
     from_uris = UriImports(database, imports, settings.media_roots)
     deleter = Deleter(database, blobs, thumbnails, means.stops)
-    first_key, signing = await database.write(_first_start)
     ring = KeyRing(database)
     tails = Tails(
         database,
@@ -247,7 +247,6 @@ def _limits(settings: Settings) -> Limits:
 def _first_start(tx: Transaction) -> tuple[str | None, bytes]:
     """Put in place what every server needs; answers the key that was made where there was none."""
     default_prompts.ensure_defaults(tx)
-    idempotency.clear_reservations(tx)
     made = None
     if not keys.has_any(tx.connection):
         made = keys.new_secret()
@@ -343,6 +342,26 @@ def write_log(level: str, stream: TextIO) -> None:
         logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
-def data_folder_database(folder: Path) -> contextlib.AbstractAsyncContextManager[Database]:
-    """Open the database of a data folder beside a server that may be using it."""
-    return open_sqlite(folder, exclusive=False)
+def opened(
+    settings: Settings, *, exclusive: bool = True
+) -> contextlib.AbstractAsyncContextManager[Database]:
+    """Open the database that the settings name; not `exclusive`, beside a server that uses it.
+
+    Raises:
+        Unavailable: it can't be used; the message says why.
+    """
+    if settings.database_url is None:
+        return open_sqlite(settings.data, exclusive=exclusive)
+    try:
+        from promptreel_server.store.postgres import open_postgres
+    except ImportError as error:
+        raise Unavailable(
+            "PostgreSQL needs more libraries; pip install 'promptreel[postgres]'."
+        ) from error
+    return open_postgres(settings.database_url)
+
+
+def media_folders(settings: Settings) -> tuple[FileBlobs, Thumbnails]:
+    """Where the bytes of media are, and their thumbnails."""
+    folder = settings.media_folder or settings.data
+    return FileBlobs(folder / "blobs"), Thumbnails(folder / "thumbnails")

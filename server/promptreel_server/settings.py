@@ -50,6 +50,15 @@ class Settings:
             **_bounds(),
         },
     )
+    database_url: str | None = _set(
+        None,
+        "PostgreSQL database, as postgresql://USER:PASSWORD@HOST/NAME; unset: SQLite in the data "
+        "folder.",
+        secret=True,
+    )
+    media_folder: Path | None = _set(
+        None, "Folder of the media, where servers share one; unset: the data folder."
+    )
     host: str = _set("127.0.0.1", "Address that the gateway and the gRPC port listen on.")
     rest_port: int = _set(8080, "Port of the gateway (REST, gRPC-web and gRPC); 0: any.", least=0)
     grpc_port: int = _set(50051, "Port of the gRPC server; 0: any.", least=0)

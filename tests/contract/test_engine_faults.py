@@ -52,6 +52,7 @@ async def _calls(made: Rig, run: Run) -> int:
     return len(page.items)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_a_full_disk_holds_a_run_up_and_costs_it_no_call(running: Rig) -> None:
     running.canned.change(CannedScript(latency_seconds=0.02))
     video = await running.add(seconds=400)

@@ -2,18 +2,28 @@
 
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from promptreel_server.store.migrate import is_current, migrate
 from promptreel_server.store.tables import metadata
+from tests.postgres import Postgres
 
 
-def test_the_migrations_make_just_the_tables_that_the_code_names(tmp_path: Path) -> None:
-    path = tmp_path / "fresh.db"
-    migrate(f"sqlite:///{path}")
-    engine = create_engine(f"sqlite:///{path}")
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without any table."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/fresh.db"
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.new_empty_database().replace("postgresql:", "postgresql+psycopg:")
+
+
+def test_the_migrations_make_just_the_tables_that_the_code_names(url: str) -> None:
+    migrate(url)
+    engine = create_engine(url)
     with engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
     engine.dispose()

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from promptreel_server.app import data_folder_database, running
+from promptreel_server.app import opened, running
 from promptreel_server.settings import Settings
 from tests.gateway.loop_thread import LoopThread
 from tests.served import SCRIPTS
@@ -42,7 +42,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
     async def start() -> Live:
         serving = await stack.enter_async_context(running(settings))
-        database = await stack.enter_async_context(data_folder_database(data))
+        database = await stack.enter_async_context(opened(Settings(data=data), exclusive=False))
         assert serving.first_key is not None
         return Live(
             address=serving.grpc_address,

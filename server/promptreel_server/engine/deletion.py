@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from promptreel_server.engine.stops import Stops
 from promptreel_server.media.blobs import BlobStore
@@ -11,6 +13,7 @@ from promptreel_server.model.media import MediaItem
 from promptreel_server.steady import unbroken, woken
 from promptreel_server.store import deletions, indexes, media, removals
 from promptreel_server.store.database import Database
+from promptreel_server.store.peers import waited_for
 from promptreel_server.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
@@ -56,7 +59,9 @@ class Deleter:
 
     async def _perform(self, deletion: Deletion, busy: set[str]) -> None:
         try:
-            await self.carry_out(deletion)
+            async with self._database.peers.hold(f"deletion {deletion.deletion_id}") as held:
+                if held:  # else another server is at it
+                    await self.carry_out(deletion)
         except Exception:
             log.exception("deletion %s broke; it is tried again", deletion.deletion_id)
             await asyncio.sleep(AGAIN_AFTER)
@@ -92,13 +97,20 @@ class Deleter:
             left = await self._database.write(
                 lambda tx: removals.remove_step(tx, item.video_id, ROWS_A_STEP)
             )
-        async with self._blobs.held(item.sha256):
+        async with bytes_held(self._database, self._blobs, item.sha256):
             await self._database.write(lambda tx: removals.finish(tx, item))
             await drop_unused(self._database, self._blobs, item.sha256)
         await self._thumbnails.remove(item.video_id)
 
     async def _advance(self, deletion: Deletion, status: DeletionStatus) -> None:
         await self._database.write(lambda tx: deletions.advance(tx, deletion.deletion_id, status))
+
+
+@asynccontextmanager
+async def bytes_held(database: Database, blobs: BlobStore, sha256: str) -> AsyncIterator[None]:
+    """Hold bytes, here and among servers, while they and the rows that name them change."""
+    async with blobs.held(sha256), waited_for(database.peers, f"bytes {sha256}"):
+        yield
 
 
 async def drop_unused(database: Database, blobs: BlobStore, sha256: str) -> bool:

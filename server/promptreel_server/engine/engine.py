@@ -21,7 +21,7 @@ from promptreel_server.engine.stalls import Stalls
 from promptreel_server.extractors.extractor import Extractor
 from promptreel_server.model.retry import Retry
 from promptreel_server.model.run import Run
-from promptreel_server.steady import unbroken
+from promptreel_server.steady import unbroken, woken
 from promptreel_server.store import retries, run_media, runs
 from promptreel_server.store.transaction import Transaction
 
@@ -32,6 +32,9 @@ RECOVERED_AT_ONCE = 1000
 TAKE_UP_EVERY = 10.0
 """Seconds between looks for work that nobody has in hand: a call that broke off between writing
 and dispatching it, or a unit that broke off with the store, left it lying."""
+
+REST_SECONDS = 0.1
+"""Pause before a look that another server asked for: more of its calls share it."""
 
 
 class Engine:
@@ -117,6 +120,7 @@ class Engine:
                 if not item.status.terminal
             ]
         )
+        await self._means.database.peers.call_for_work()
 
     def request_stop(self, tx: Transaction, run: Run, requested_by: str) -> Run:
         """Store the wish to cancel a run; `stop` makes it felt at once in this process.
@@ -135,6 +139,7 @@ class Engine:
     async def retry(self, asked: Sequence[Retry]) -> None:
         """Dispatch retries that were written."""
         await self._dispatcher.dispatch([_retry_unit(retry) for retry in asked])
+        await self._means.database.peers.call_for_work()
 
     async def run(self) -> None:
         """Take up what an earlier process left, then drive until drained."""
@@ -153,7 +158,10 @@ class Engine:
     async def _take_up(self) -> None:
         """Take up what lies about, again and again, until cancelled."""
         while True:
-            await asyncio.sleep(TAKE_UP_EVERY)
+            work = self._means.database.peers.work
+            await woken(work, TAKE_UP_EVERY)
+            await asyncio.sleep(REST_SECONDS)
+            work.clear()
             with unbroken("looking for work that nobody has in hand"):
                 await self._recover()
 
@@ -167,6 +175,11 @@ class Engine:
         await self._ended.wait()
 
     async def _perform(self, unit: Unit) -> None:
+        async with self._means.database.peers.hold(_name(unit)) as held:
+            if held:  # else another server is at it
+                await self._perform_held(unit)
+
+    async def _perform_held(self, unit: Unit) -> None:
         self._in_hand[unit.run_id] += 1
         try:
             if unit.retry_id is not None:
@@ -204,8 +217,13 @@ class Engine:
         ):
             after = left[-1].retry_id
             count += len(left)
-            await self.retry(left)
+            await self._dispatcher.dispatch([_retry_unit(retry) for retry in left])
         return count
+
+
+def _name(unit: Unit) -> str:
+    """What a server holds while it performs a unit."""
+    return f"drive {unit.run_id} {unit.video_id} {unit.retry_id or ''}"
 
 
 def _retry_unit(retry: Retry) -> Unit:

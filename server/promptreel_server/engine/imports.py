@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from promptreel_server.engine.deletion import drop_unused
+from promptreel_server.engine.deletion import bytes_held, drop_unused
 from promptreel_server.errors import (
     Conflict,
     Invalid,
@@ -162,7 +162,7 @@ class Imports:
             return await self._end(begun, ImportStatus.FAILED, remember, error.message)
         except MediaUnavailable as error:  # says nothing of the file: to be sent again
             raise Unavailable(error.message, retry_after=5.0) from error
-        async with self._blobs.held(sealed.sha256):
+        async with bytes_held(self._database, self._blobs, sealed.sha256):
             await writer.keep()
             try:
                 return await self._admit(begun, sealed, facts, remember)

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -99,31 +100,41 @@ class UriImports:
                 self._wake.clear()
                 with unbroken("looking for imports"):
                     for job in await self._database.read(import_jobs.unfinished):
-                        self._begin_one(tasks, job)
+                        await self._begin_one(tasks, job)
                 await woken(self._wake, LOOK_AGAIN)
 
-    def _begin_one(self, tasks: asyncio.TaskGroup, job: ImportJob) -> None:
-        if len(self._running) < AT_ONCE and job.job_id not in self._running:
-            task = tasks.create_task(self._perform(job), name=f"import {job.job_id}")
-            self._running[job.job_id] = task
-            task.add_done_callback(partial(self._ended, job.job_id))
+    async def _begin_one(self, tasks: asyncio.TaskGroup, job: ImportJob) -> None:
+        if len(self._running) >= AT_ONCE or job.job_id in self._running:
+            return
+        async with AsyncExitStack() as stack:
+            if await stack.enter_async_context(
+                self._database.peers.hold(f"import {job.job_id}")
+            ):  # else another server is at it
+                work = self._perform(job, stack.pop_all())
+                task = tasks.create_task(work, name=f"import {job.job_id}")
+                self._running[job.job_id] = task
+                task.add_done_callback(partial(self._ended, job.job_id))
 
     def _ended(self, job_id: str, _task: "asyncio.Task[None]") -> None:
         del self._running[job_id]
         self._wake.set()
 
-    async def _perform(self, job: ImportJob) -> None:
+    async def _perform(self, job: ImportJob, held: AsyncExitStack) -> None:
         with unbroken(f"import job {job.job_id}"):
-            try:
-                await self._import(job)
-            except StoreUnavailable:
-                await asyncio.sleep(AGAIN_AFTER)  # the job stands as it was, and is begun again
-                raise
-            except PromptreelError as error:
-                await self._imports.fail(job, error.message)
-            except Exception:
-                log.exception("import job %s failed", job.job_id)
-                await self._imports.fail(job, "The server failed; its log tells why.")
+            async with held:
+                await self._attempt(job)
+
+    async def _attempt(self, job: ImportJob) -> None:
+        try:
+            await self._import(job)
+        except StoreUnavailable:
+            await asyncio.sleep(AGAIN_AFTER)  # the job stands as it was, and is begun again
+            raise
+        except PromptreelError as error:
+            await self._imports.fail(job, error.message)
+        except Exception:
+            log.exception("import job %s failed", job.job_id)
+            await self._imports.fail(job, "The server failed; its log tells why.")
 
     async def _import(self, job: ImportJob) -> None:
         path = await asyncio.to_thread(resolve_uri, job.source_uri or "", self._roots)

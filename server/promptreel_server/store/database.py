@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from promptreel_server.clock import Clock, utc_now
 from promptreel_server.store import trouble
 from promptreel_server.store.news import News
+from promptreel_server.store.peers import NoPeers, Peers
 from promptreel_server.store.transaction import Transaction
 from promptreel_server.store.writer import Writer
 
@@ -29,26 +30,41 @@ class Database:
     """
 
     def __init__(
-        self, *, reading: Engine, writing: Engine, readers: int = 4, clock: Clock = utc_now
+        self,
+        *,
+        reading: Engine,
+        writing: Engine,
+        readers: int = 4,
+        clock: Clock = utc_now,
+        peers: Peers | None = None,
+        snapshot: str = "BEGIN",
     ) -> None:
         self._reading = reading
         self._writing = writing
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="reader")
         self._kept = threading.local()
+        self._connections: set[Connection] = set()
+        self._snapshot = snapshot
         self.clock = clock
         self.news = News()
-        self._writer = Writer(writing, clock, self.news.tell)
+        self.peers = peers or NoPeers()
+        self._writer = Writer(writing, clock, self.news.tell, self.peers.announce)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Database"]:
         """Keep the writer going for the block; what is queued is still written at its end."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._writer.run(), name="writer")
+            listening = tasks.create_task(self.peers.listen(self.news), name="listening")
             try:
                 yield self
             finally:
+                listening.cancel()
                 await self._writer.stop()
+        await self.peers.close()
         self._threads.shutdown(wait=True)
+        for connection in self._connections:
+            connection.close()
         self._reading.dispose()
         self._writing.dispose()
 
@@ -75,7 +91,7 @@ class Database:
         """Run statements that all see the same commit."""
 
         def read(connection: Connection) -> Result:
-            connection.exec_driver_sql("BEGIN")
+            connection.exec_driver_sql(self._snapshot)
             try:
                 return reading(connection)
             finally:
@@ -89,8 +105,13 @@ class Database:
         try:
             if connection is None:
                 connection = self._kept.connection = self._reading.connect()
+                self._connections.add(connection)
             return reading(connection)
-        except OperationalError as error:
+        except DBAPIError as error:
+            if error.connection_invalidated and connection is not None:
+                self._connections.discard(connection)
+                self._kept.connection = None
+                connection.close()
             told = trouble.known(error)
             if told is error:
                 raise

@@ -32,6 +32,8 @@ from promptreel_server.store.columns import Exact, Instant, Word
 
 metadata = MetaData()
 
+_OPEN = text("status IN ('pending', 'processing')")
+
 api_keys = Table(
     "api_keys",
     metadata,
@@ -160,7 +162,7 @@ runs = Table(
     Column("processing_warning", Text),
     Column("completed_at", Instant),
     Index("runs_by_owner", "owner_id", "run_id"),
-    Index("runs_open", "status", sqlite_where=text("status IN ('pending', 'processing')")),
+    Index("runs_open", "status", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 run_media = Table(
@@ -187,7 +189,7 @@ run_media = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Index("run_media_by_video", "video_id", "run_id"),
-    Index("run_media_open", "status", sqlite_where=text("status IN ('pending', 'processing')")),
+    Index("run_media_open", "status", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 segmentations = Table(
@@ -288,8 +290,8 @@ retries = Table(
         "run_id",
         "segment_id",
         unique=True,
-        sqlite_where=text("status IN ('pending', 'processing')"),
-        postgresql_where=text("status IN ('pending', 'processing')"),
+        sqlite_where=_OPEN,
+        postgresql_where=_OPEN,
     ),
 )
 

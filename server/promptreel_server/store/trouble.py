@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from promptreel_server.errors import StoreUnavailable
 
@@ -20,6 +20,17 @@ _PASSING = {
 _PRIMARY = 0xFF
 """The bits of an extended SQLite code that say which error it is a kind of."""
 
+_PASSING_STATES = {
+    "08": "its connection broke",
+    "25006": "it can only be read",
+    "40": "other changes got in the way",
+    "53": "it lacks memory, connections or disk",
+    "55P03": "the writers of other servers take long",
+    "57P": "it is starting or stopping",
+    "58": "its disk fails",
+}
+"""SQLSTATEs of PostgreSQL by how they begin."""
+
 
 def known(error: BaseException) -> BaseException:
     """Answer what to tell callers of the store: the error itself, unless it is one that passes."""
@@ -36,9 +47,25 @@ def known(error: BaseException) -> BaseException:
 def _why(error: BaseException | None) -> str | None:
     """Look for trouble in an error and what led to it: rolling back after it fails as well."""
     while error is not None:
-        if isinstance(error, OperationalError):
-            code = getattr(error.orig, "sqlite_errorcode", None)
-            if code is not None and code & _PRIMARY in _PASSING:
-                return _PASSING[code & _PRIMARY]
+        why = _sqlite(error) or _postgres(error)
+        if why is not None:
+            return why
         error = error.__context__
     return None
+
+
+def _sqlite(error: BaseException) -> str | None:
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    return _PASSING.get(code & _PRIMARY) if isinstance(code, int) else None
+
+
+def _postgres(error: BaseException) -> str | None:
+    if not isinstance(error, DBAPIError):
+        return None
+    if error.connection_invalidated:
+        return _PASSING_STATES["08"]
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:  # nobody was there to give one
+        lost = isinstance(error, OperationalError) and hasattr(error.orig, "sqlstate")
+        return "it can't be reached" if lost else None
+    return next((why for begun, why in _PASSING_STATES.items() if state.startswith(begun)), None)

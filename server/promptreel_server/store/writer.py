@@ -53,12 +53,19 @@ class Writer:
     A change is answered after the commit that holds it. One that fails is rolled back alone.
     """
 
-    def __init__(self, engine: Engine, clock: Clock, on_commit: Callable[[set[str]], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        on_commit: Callable[[set[str]], None],
+        announce: Callable[[Connection, set[str]], None],
+    ) -> None:
         self._engine = engine
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._connection: Connection | None = None
         self._clock = clock
         self._on_commit = on_commit
+        self._announce = announce
         self._queue: asyncio.Queue[_Change | None] = asyncio.Queue(MOST_QUEUED)
         self._stopped = False
         self._trouble = ""
@@ -184,6 +191,8 @@ class Writer:
             alone = len(changes) == 1
             for _, alike in groupby(changes, key=lambda change: change.apply):
                 _apply(transaction, list(alike), alone=alone)
+            if moved:
+                self._announce(self._connection, moved)
             if alone and changes[0].error is not None:
                 begun.rollback()
 

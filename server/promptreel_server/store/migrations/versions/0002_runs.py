@@ -1,6 +1,7 @@
 """Runs: their media items, segments, attempts, retries, LLM calls, syntheses."""
 
 from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +12,7 @@ branch_labels = None
 depends_on = None
 
 _OPEN = sa.text("status IN ('pending', 'processing')")
+_WHERE_OPEN: dict[str, Any] = {"sqlite_where": _OPEN, "postgresql_where": _OPEN}
 
 
 def upgrade() -> None:
@@ -232,20 +234,15 @@ _INDEXES: tuple[Callable[[], None], ...] = (
     lambda: op.create_index(op.f("ix_runs_index_id"), "runs", ["index_id"]),
     lambda: op.create_index(op.f("ix_runs_prompt_id"), "runs", ["prompt_id"]),
     lambda: op.create_index("runs_by_owner", "runs", ["owner_id", "run_id"]),
-    lambda: op.create_index("runs_open", "runs", ["status"], sqlite_where=_OPEN),
+    lambda: op.create_index("runs_open", "runs", ["status"], **_WHERE_OPEN),
     lambda: op.create_index(op.f("ix_llm_calls_fingerprint"), "llm_calls", ["fingerprint"]),
     lambda: op.create_index("llm_calls_by_run", "llm_calls", ["run_id", "llm_call_id"]),
     lambda: op.create_index("retries_by_segment", "retries", ["run_id", "segment_id", "retry_id"]),
     lambda: op.create_index(
-        "retries_open",
-        "retries",
-        ["run_id", "segment_id"],
-        unique=True,
-        sqlite_where=_OPEN,
-        postgresql_where=_OPEN,
+        "retries_open", "retries", ["run_id", "segment_id"], unique=True, **_WHERE_OPEN
     ),
     lambda: op.create_index("run_media_by_video", "run_media", ["video_id", "run_id"]),
-    lambda: op.create_index("run_media_open", "run_media", ["status"], sqlite_where=_OPEN),
+    lambda: op.create_index("run_media_open", "run_media", ["status"], **_WHERE_OPEN),
     lambda: op.create_index("run_segments_by_segment", "run_segments", ["segment_id", "run_id"]),
     lambda: op.create_index(
         "run_segments_by_status", "run_segments", ["run_id", "status", "video_id", "ordinal"]

@@ -1,0 +1,145 @@
+"""The store on PostgreSQL: several servers on one database, their writers taking turns."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from promptreel_server.clock import Clock, utc_now
+from promptreel_server.errors import Invalid, Unavailable
+from promptreel_server.store.database import Database
+from promptreel_server.store.migrate import migrate, newest
+from promptreel_server.store.postgres_peers import LOCKS, MIGRATING, WRITING, PostgresPeers
+
+READERS = 4
+CONNECT_SECONDS = 10
+LOCK_SECONDS = 30
+"""How long a transaction waits for the writers of other servers before it is refused."""
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+_OPTIONS: dict[str, Any] = {
+    "application_name": "promptreel",
+    "connect_timeout": CONNECT_SECONDS,
+    "options": f"-c timezone=UTC -c lock_timeout={LOCK_SECONDS}s",
+}
+_MIGRATING = "SELECT pg_advisory_lock(%s, %s)"
+_WRITING = "SELECT pg_advisory_xact_lock(%s, %s)"
+
+
+@asynccontextmanager
+async def open_postgres(url: str, *, clock: Clock = utc_now) -> AsyncIterator[Database]:
+    """Open a database, brought to the newest schema.
+
+    Raises:
+        Invalid: the URL is none of PostgreSQL.
+        Unavailable: it can't be reached, or refuses this user.
+    """
+    address = _address(url)
+    try:
+        await asyncio.to_thread(_bring_up_to_date, address)
+    except psycopg.Error as error:
+        raise Unavailable(
+            f"PostgreSQL at {address.host or 'the local socket'} can't be used: "
+            f"{str(error).strip()}"
+        ) from error
+    peers = PostgresPeers(_conninfo(address))
+    database = Database(
+        reading=_engine(address, writing=False),
+        writing=_engine(address, writing=True),
+        readers=READERS,
+        clock=clock,
+        peers=peers,
+        snapshot=SNAPSHOT,
+    )
+    async with database.running():
+        yield database
+
+
+def _address(url: str) -> URL:
+    try:
+        address = make_url(url)
+    except ArgumentError as error:
+        raise Invalid("database_url is no URL; postgresql://USER:PASSWORD@HOST/NAME is.") from error
+    if address.get_backend_name() != "postgresql":
+        raise Invalid(
+            f"database_url names {address.get_backend_name()}; it must begin with postgresql://."
+        )
+    return address.set(drivername="postgresql+psycopg")
+
+
+def _conninfo(address: URL) -> str:
+    plain = address.set(drivername="postgresql").render_as_string(hide_password=False)
+    return make_conninfo(plain, **_OPTIONS)
+
+
+def _bring_up_to_date(address: URL) -> None:
+    """Migrate, one server at a time, unless the schema is the newest."""
+    with psycopg.connect(_conninfo(address), autocommit=True) as connection:
+        if _revision(connection) == newest():
+            return
+        connection.execute("SET lock_timeout = 0")  # a migration of another server may take long
+        connection.execute(_MIGRATING, [LOCKS, MIGRATING])
+        if _revision(connection) != newest():
+            migrate(address.render_as_string(hide_password=False))
+
+
+def _revision(connection: "psycopg.Connection[tuple[Any, ...]]") -> str | None:
+    if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _engine(address: URL, *, writing: bool) -> Engine:
+    """Make an engine: one connection whose transactions take turns, or a few that only read."""
+    if not writing:
+        engine = create_engine(
+            address,
+            pool_size=READERS,
+            max_overflow=0,
+            pool_reset_on_return=None,
+            isolation_level="AUTOCOMMIT",
+            connect_args=_OPTIONS,
+        )
+
+        @event.listens_for(engine, "connect")
+        def _prepare(connection: Any, _record: Any) -> None:
+            connection.execute("SET default_transaction_read_only = on")
+            connection.commit()
+
+        return engine
+    engine = create_engine(address, pool_size=1, max_overflow=0, connect_args=_OPTIONS)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        """Wait for the writers of other servers: what a change reads stays true until it commits.
+
+        Sequences of a feed come in the order of commits for the same reason.
+        """
+        connection.exec_driver_sql(_WRITING, (LOCKS, WRITING))
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def _store_no_zeros(
+        _connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool
+    ) -> tuple[str, Any]:
+        if many:
+            return statement, [_without_zeros(row) for row in values]
+        return statement, _without_zeros(values)
+
+    return engine
+
+
+def _without_zeros(values: Any) -> Any:
+    """Replace the one character that PostgreSQL's texts can't hold."""
+    if isinstance(values, dict):
+        return {name: _without_zero(value) for name, value in values.items()}
+    return tuple(map(_without_zero, values))
+
+
+def _without_zero(value: Any) -> Any:
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
