@@ -26,9 +26,9 @@ def owners(serving: Served) -> Iterator[Owners]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """A PostgreSQL, shared by the tests of a worker."""
-    with postgres_served(tmp_path_factory.mktemp("postgres")) as running:
+    with postgres_served() as running:
         yield running
 
 

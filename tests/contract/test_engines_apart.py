@@ -1,0 +1,81 @@
+"""Two engines over one PostgreSQL: they share the work of a run, and neither does it twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from promptreel_server.engine import engine as engine_module
+from promptreel_server.extractors.canned import CannedScript
+from promptreel_server.model.run import RunStatus
+from promptreel_server.store import audit
+from promptreel_server.store.postgres import open_postgres
+from tests.engines import Rig, rig
+from tests.eventually import eventually
+from tests.postgres import Postgres
+
+SEGMENTS = 10
+
+
+@pytest.fixture
+async def two(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Rig]]:
+    monkeypatch.setattr(engine_module, "TAKE_UP_EVERY", 5.0)
+    url = postgres.new_database()
+    async with (
+        open_postgres(url) as one,
+        open_postgres(url) as other,
+        rig(one, stalled_after=0.4) as first,
+        rig(other, stalled_after=0.4) as second,
+    ):
+        yield [first, second]
+
+
+async def test_engines_share_a_run_and_pay_no_call_twice(two: list[Rig]) -> None:
+    first, second = two
+    for each in two:
+        each.canned.change(CannedScript(latency_seconds=0.05))
+    items = [await first.add(seconds=SEGMENTS, content=str(number)) for number in range(20)]
+
+    run = await first.execute(await first.prompt(), items, seconds=1)
+    ended = await second.ended(run.run_id)
+
+    assert ended.status is RunStatus.COMPLETED
+    assert first.canned.asked + second.canned.asked == len(items) * SEGMENTS
+    assert min(first.canned.asked, second.canned.asked) >= 2 * SEGMENTS
+    assert await first.database.read(audit.miscounts) == []
+
+
+async def test_a_run_that_another_engine_drives_is_flagged_by_that_one_alone(
+    two: list[Rig],
+) -> None:
+    first, _ = two
+    for each in two:
+        each.canned.change(CannedScript(latency_seconds=3.0))
+    run = await first.execute(await first.prompt(), [await first.add(seconds=SEGMENTS)])
+
+    async def flagged() -> str | None:
+        return (await first.run(run.run_id)).processing_warning
+
+    warning = await eventually(flagged)
+    await asyncio.sleep(0.5)  # each has looked several times since
+    assert warning == "No progress for 0.4 s: calls to the model are not answered."
+    assert await flagged() == warning
+    assert sorted(each.engine.stalled_runs for each in two) == [0, 1]
+
+
+async def test_an_engine_goes_on_with_what_a_drained_one_left(two: list[Rig]) -> None:
+    first, second = two
+    for each in two:
+        each.canned.change(CannedScript(latency_seconds=0.2))
+    items = [await first.add(seconds=SEGMENTS, content=str(number)) for number in range(20)]
+    run = await first.execute(await first.prompt(), items, seconds=1)
+
+    async def begun() -> bool:
+        return bool(first.canned.asked and second.canned.asked)
+
+    await eventually(begun)
+    first.engine.drain()
+    ended = await second.ended(run.run_id)
+
+    assert ended.status is RunStatus.COMPLETED
+    assert first.canned.asked + second.canned.asked == len(items) * SEGMENTS
