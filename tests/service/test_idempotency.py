@@ -104,3 +104,27 @@ def test_fifty_simultaneous_executes_make_one_run(runner: Runner) -> None:
         prompt_run_pb2.ListPromptRunsRequest(), metadata=caller.said()
     )
     assert [run.run_id for run in listed.data] == [run_id]
+
+
+def test_simultaneous_requests_for_all_that_failed_with_one_key_retry_each_segment_once(
+    runner: Runner,
+) -> None:
+    caller = runner.caller
+    run = runner.finished(runner.video(), processing_model="canned:flaky")
+    request = prompt_run_pb2.RetryFailedSegmentsRequest(run_id=run.run_id)
+    said = caller.said(idempotency_key="mend-1")
+    with ThreadPoolExecutor(8) as pool:
+        calls = [
+            pool.submit(caller.runs.RetryFailedSegments, request, metadata=said) for _ in range(8)
+        ]
+    first, *others = [call.result() for call in calls]
+    for retry in first.retries:
+        runner.retry_ended(retry)
+    later, replay = caller.runs.RetryFailedSegments.with_call(request, metadata=said)
+    request.force = True
+    refused = refusal(lambda: caller.runs.RetryFailedSegments(request, metadata=said))
+
+    assert first.retry_count == 3
+    assert all(answer == first for answer in (*others, later))
+    assert dict(replay.initial_metadata())["idempotent-replayed"] == "true"
+    assert refused.reason == "idempotency_key_reused"

@@ -26,6 +26,10 @@ class Dispatcher(Protocol):
         """Take units over; a unit that waits or is being performed here is not taken twice."""
         ...
 
+    def has_retry(self, retry_id: str) -> bool:
+        """Tell whether a retry waits or is being performed here."""
+        ...
+
     async def run(self, perform: Perform) -> None:
         """Perform units until `drain` was called and those in hand are done."""
         ...

@@ -138,8 +138,15 @@ class Engine:
 
     async def retry(self, asked: Sequence[Retry]) -> None:
         """Dispatch retries that were written."""
-        await self._dispatcher.dispatch([_retry_unit(retry) for retry in asked])
+        await self._dispatch_retries(asked)
         await self._means.database.peers.call_for_work()
+
+    async def _dispatch_retries(self, found: Sequence[Retry]) -> None:
+        """Dispatch some at a time: calls go on between them."""
+        for start in range(0, len(found), RECOVERED_AT_ONCE):
+            some = found[start : start + RECOVERED_AT_ONCE]
+            await self._dispatcher.dispatch([_retry_unit(retry) for retry in some])
+            await asyncio.sleep(0)
 
     async def run(self) -> None:
         """Take up what an earlier process left, then drive until drained."""
@@ -222,14 +229,16 @@ class Engine:
             log.debug("undone: %d media items and %d retries", count, retried)
 
     async def _recover_retries(self) -> int:
-        count, after = 0, ""
-        while left := await self._means.database.read(
-            lambda c, after=after: retries.undone(c, RECOVERED_AT_ONCE, after)  # type: ignore[misc]
-        ):
-            after = left[-1].retry_id
-            count += len(left)
-            await self._dispatcher.dispatch([_retry_unit(retry) for retry in left])
-        return count
+        """Dispatch the retries that nobody has in hand; of the others only the ids are read."""
+        database = self._means.database
+        undone = await database.read(retries.undone)
+        lying = [retry_id for retry_id in undone if not self._dispatcher.has_retry(retry_id)]
+        for start in range(0, len(lying), RECOVERED_AT_ONCE):
+            some = lying[start : start + RECOVERED_AT_ONCE]
+            await self._dispatch_retries(
+                await database.read(lambda c, some=some: retries.undone_of(c, some))  # type: ignore[misc]
+            )
+        return len(lying)
 
 
 def _name(unit: Unit) -> str:

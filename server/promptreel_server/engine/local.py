@@ -18,6 +18,7 @@ class LocalDispatcher:
         self._places = asyncio.Semaphore(most_at_once)
         self._waiting: dict[str, deque[Unit]] = {}
         self._known: set[Unit] = set()
+        self._retries: set[str] = set()
         self._arrived = asyncio.Event()
         self._draining = False
 
@@ -26,8 +27,14 @@ class LocalDispatcher:
         for unit in units:
             if unit not in self._known:
                 self._known.add(unit)
+                if unit.retry_id is not None:
+                    self._retries.add(unit.retry_id)
                 self._waiting.setdefault(unit.owner_id, deque()).append(unit)
         self._arrived.set()
+
+    def has_retry(self, retry_id: str) -> bool:
+        """Tell whether a retry waits or is in hand."""
+        return retry_id in self._retries
 
     def drain(self) -> None:
         """Begin no further unit."""
@@ -63,4 +70,6 @@ class LocalDispatcher:
                 await perform(unit)
         finally:
             self._known.discard(unit)
+            if unit.retry_id is not None:
+                self._retries.discard(unit.retry_id)
             self._places.release()

@@ -1,23 +1,28 @@
-"""Checks a request for a retry and writes it; `Engine.retry` sets it going."""
+"""Checks requests for retries and writes them; `Engine.retry` sets them going."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 
 from sqlalchemy import Connection
 
 from promptreel_server.errors import (
+    BeingDeleted,
     Conflict,
     FailureCode,
+    NotFound,
     NotRetryable,
     PromptreelError,
     RetryInFlight,
     SegmentNotFailed,
 )
-from promptreel_server.model.ids import RETRY, new_id
-from promptreel_server.model.operation import Operation, OperationStatus
+from promptreel_server.model.ids import RETRY, new_id, new_ids
+from promptreel_server.model.operation import Operation
 from promptreel_server.model.retry import Retry, RetryStatus
 from promptreel_server.model.run import Run
-from promptreel_server.model.segment import SegmentRun, SegmentStatus
-from promptreel_server.store import manifest, media, retries, run_segments
+from promptreel_server.model.segment import SegmentStatus, Shortfall
+from promptreel_server.store import feed, manifest, media, retries, run_media, run_segments
 from promptreel_server.store.transaction import Transaction
 
 MOST_AT_ONCE = 100_000
@@ -43,6 +48,28 @@ class Skipped:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Grounds:
+    """What a plan rests on: as long as it is the same, so is the plan.
+
+    A segment that comes to something is told in the feed; retries that are asked for, and media
+    items that are to be deleted, are not.
+    """
+
+    last_event: int
+    under_way: frozenset[str]
+    closed: Mapping[str, bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a request for many comes to, made while others write."""
+
+    grounds: _Grounds
+    asked: list[Retry]
+    skipped: list[Skipped]
+
+
 def retry_one(tx: Transaction, run: Run, order: RetryOrder) -> Retry:
     """Write a retry of one segment.
 
@@ -64,18 +91,45 @@ def retry_one(tx: Transaction, run: Run, order: RetryOrder) -> Retry:
         segment_id=order.segment_id,
         owner_id=order.owner_id,
         status=RetryStatus.PENDING,
-        operations=_operations(found, force=order.force),
+        operations=_operations(order.segment_id, found.shortfall, force=order.force),
         idempotency_key=order.idempotency_key,
         created_at=tx.now,
     )
-    retries.add(tx, retry)
+    retries.add_all(tx, [retry])
     return retry
 
 
 def retry_failed(
-    tx: Transaction, run: Run, codes: tuple[FailureCode, ...], order: RetryOrder
+    tx: Transaction,
+    run: Run,
+    codes: tuple[FailureCode, ...],
+    order: RetryOrder,
+    plan: Plan | None = None,
 ) -> tuple[list[Retry], list[Skipped]]:
-    """Write a retry for each segment that stands failed with one of these codes (none: any).
+    """Write a retry for each segment that `plan_failed` names.
+
+    A plan that was made before is taken as far as it still holds. All retries are one change, with
+    the memory of their answer: there is no half of a request, which a repetition would have to find
+    and finish.
+
+    Raises:
+        Conflict: the run is still going.
+    """
+    _check_ended(run)
+    if plan is None or plan.grounds != _grounds(tx.connection, run):
+        plan = plan_failed(tx.connection, run, codes, order, tx.now)
+    retries.add_all(tx, plan.asked)
+    return plan.asked, plan.skipped
+
+
+def plan_failed(
+    connection: Connection,
+    run: Run,
+    codes: tuple[FailureCode, ...],
+    order: RetryOrder,
+    now: datetime,
+) -> Plan:
+    """Plan a retry for each segment that stands failed with one of these codes (none: any).
 
     Segments that were left undone are taken where `cancelled` is among the codes, and with `force`
     where no stop request but a failure of the whole run left them so.
@@ -85,17 +139,59 @@ def retry_failed(
     """
     _check_ended(run)
     undone = FailureCode.CANCELLED in codes or (order.force and not codes and run.stop is None)
-    asked: list[Retry] = []
-    skipped: list[Skipped] = []
-    for video_id, segment_id in manifest.failed_with(
-        tx.connection, run.run_id, codes, undone=undone, limit=MOST_AT_ONCE
-    ):
-        one = replace(order, video_id=video_id, segment_id=segment_id)
+    grounds = _grounds(connection, run)
+    found = manifest.shortfalls(connection, run.run_id, codes, undone=undone, limit=MOST_AT_ONCE)
+    verdict = _verdicts(force=order.force)
+    plan = Plan(grounds=grounds, asked=[], skipped=[])
+    retry_ids = new_ids(RETRY, len(found))
+    for retry_id, (video_id, segment_id, shortfall) in zip(retry_ids, found, strict=True):
+        operations, reason = verdict(shortfall)
+        if video_id in grounds.closed:
+            reason = NotFound.reason if grounds.closed[video_id] else BeingDeleted.reason
+        elif segment_id in grounds.under_way:
+            reason = RetryInFlight.reason
+        if reason is not None:
+            plan.skipped.append(Skipped(segment_id=segment_id, reason=reason))
+            continue
+        plan.asked.append(
+            Retry(
+                retry_id=retry_id,
+                run_id=run.run_id,
+                video_id=video_id,
+                segment_id=segment_id,
+                owner_id=order.owner_id,
+                status=RetryStatus.PENDING,
+                operations=operations,
+                idempotency_key=order.idempotency_key,
+                created_at=now,
+            )
+        )
+    return plan
+
+
+def _grounds(connection: Connection, run: Run) -> _Grounds:
+    return _Grounds(
+        last_event=feed.last_of_run(connection, run.run_id),
+        under_way=retries.open_segments(connection, run.run_id),
+        closed=run_media.closed(connection, run.run_id),
+    )
+
+
+_Verdict = tuple[tuple[Operation, ...], str | None]
+"""The operations that a retry attempts, or the reason why there is none."""
+
+
+def _verdicts(*, force: bool) -> Callable[[Shortfall], _Verdict]:
+    """What the rules say of shortfalls, each asked about once: few differ."""
+
+    @cache
+    def verdict(shortfall: Shortfall) -> _Verdict:
         try:
-            asked.append(retry_one(tx, run, one))
+            return _operations("", shortfall, force=force), None
         except PromptreelError as error:
-            skipped.append(Skipped(segment_id=segment_id, reason=error.reason))
-    return asked, skipped
+            return (), error.reason
+
+    return verdict
 
 
 def _check_ended(run: Run) -> None:
@@ -115,26 +211,18 @@ def _check_free(connection: Connection, run: Run, segment_id: str) -> None:
         )
 
 
-def _operations(found: SegmentRun, *, force: bool) -> tuple[Operation, ...]:
+def _operations(segment_id: str, shortfall: Shortfall, *, force: bool) -> tuple[Operation, ...]:
     """The operations that a retry attempts: those that failed or were left undone."""
-    segment_id = found.segment.segment_id
-    undone = tuple(
-        operation
-        for operation, state in found.operations.items()
-        if state.status in (OperationStatus.FAILED, OperationStatus.PENDING)
-    )
-    stands_in = found.failure is not None
-    if found.status is SegmentStatus.COMPLETED or not (undone or stands_in):
+    lacks = shortfall.undone or shortfall.before_any
+    if shortfall.status is SegmentStatus.COMPLETED or not lacks:
         raise SegmentNotFailed(f"Segment {segment_id} has not failed; there is nothing to retry.")
-    if found.status is SegmentStatus.CANCELLED and found.started_at is None and not force:
+    if shortfall.status is SegmentStatus.CANCELLED and not shortfall.begun and not force:
         raise SegmentNotFailed(f"Segment {segment_id} was never begun; execute the prompt again.")
-    failures = [state.failure for state in found.operations.values() if state.failure]
-    if found.failure is not None:
-        failures.append(found.failure)
-    if failures and not force and not any(failure.retryable for failure in failures):
+    if shortfall.codes and not force and not shortfall.retryable:
+        code = shortfall.codes[0].value
         raise NotRetryable(
-            f"Segment {segment_id} failed with {failures[0].code.value}, which a retry is not "
+            f"Segment {segment_id} failed with {code}, which a retry is not "
             "expected to mend; force tries it all the same.",
-            details={"failure_code": failures[0].code.value},
+            details={"failure_code": code},
         )
-    return undone
+    return shortfall.undone

@@ -8,6 +8,7 @@ from enum import Enum
 from fractions import Fraction
 from functools import cached_property
 
+from promptreel_server.errors import FailureCode
 from promptreel_server.model.operation import (
     Failure,
     Operation,
@@ -112,6 +113,22 @@ class Transcript:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shortfall:
+    """What a segment lacks, as far as a retry goes by it; most that failed together lack the same.
+
+    `codes` are those of its failures, of operations first; `retryable` where any of them is.
+    """
+
+    status: SegmentStatus
+    begun: bool
+    undone: tuple[Operation, ...]
+    codes: tuple[FailureCode, ...]
+    retryable: bool
+    before_any: bool
+    """Whether it failed before any operation."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SegmentRun:
     """One segment inside one run: its operations and what they yielded."""
 
@@ -135,4 +152,23 @@ class SegmentRun:
             operation
             for operation, state in self.operations.items()
             if state.status is OperationStatus.FAILED
+        )
+
+    @property
+    def shortfall(self) -> Shortfall:
+        """What it lacks."""
+        failures = [state.failure for state in self.operations.values() if state.failure]
+        if self.failure is not None:
+            failures.append(self.failure)
+        return Shortfall(
+            status=self.status,
+            begun=self.started_at is not None,
+            undone=tuple(
+                operation
+                for operation, state in self.operations.items()
+                if state.status in (OperationStatus.FAILED, OperationStatus.PENDING)
+            ),
+            codes=tuple(failure.code for failure in failures),
+            retryable=any(failure.retryable for failure in failures),
+            before_any=self.failure is not None,
         )

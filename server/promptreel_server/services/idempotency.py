@@ -53,6 +53,12 @@ def key_use(operation: str) -> KeyUse | None:
     return None if key is None else KeyUse(owner_id=call.owner_id, operation=operation, key=key)
 
 
+async def is_new(database: Database, operation: str) -> bool:
+    """Tell whether the current call is to be served, as far as its key goes: none, or a new one."""
+    use = key_use(operation)
+    return use is None or await database.read(lambda c: idempotency.find(c, use)) is None
+
+
 async def once(
     database: Database,
     operation: str,

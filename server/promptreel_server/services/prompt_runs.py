@@ -18,8 +18,8 @@ from promptreel.v2 import (
 )
 from promptreel_server.engine import retry_orders
 from promptreel_server.engine.engine import Engine
-from promptreel_server.engine.retry_orders import RetryOrder
-from promptreel_server.errors import Invalid
+from promptreel_server.engine.retry_orders import Plan, RetryOrder
+from promptreel_server.errors import FailureCode, Invalid
 from promptreel_server.model.page import Page, Slice
 from promptreel_server.model.retry import Retry
 from promptreel_server.model.run import Run
@@ -33,7 +33,7 @@ from promptreel_server.services.failure_messages import (
     sum_of,
     video_message,
 )
-from promptreel_server.services.idempotency import once
+from promptreel_server.services.idempotency import is_new, once
 from promptreel_server.services.llm_call_messages import STATUS as CALL_STATUS
 from promptreel_server.services.llm_call_messages import llm_call_message
 from promptreel_server.services.result_messages import result_message, synthesis_message
@@ -249,10 +249,13 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
             idempotency_key=call.idempotency_key,
         )
         written: list[Retry] = []
+        plan: Plan | None = None
+        if await is_new(self._database, "RetryFailedSegments"):
+            plan = await self._plan(request.run_id, codes, wanted)
 
         def act(tx: Transaction) -> prompt_run_pb2.RetryFailedSegmentsResponse:
             run = runs.fetch(tx.connection, call.owner_id, request.run_id)
-            asked, skipped = retry_orders.retry_failed(tx, run, codes, wanted)
+            asked, skipped = retry_orders.retry_failed(tx, run, codes, wanted, plan)
             written.extend(asked)
             return prompt_run_pb2.RetryFailedSegmentsResponse(
                 run_id=run.run_id,
@@ -274,6 +277,15 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
         )
         await self._engine.retry(written)
         return answer
+
+    async def _plan(self, run_id: str, codes: tuple[FailureCode, ...], wanted: RetryOrder) -> Plan:
+        """Plan a request for many outside the writer's turn: others write meanwhile."""
+
+        def read(c: Connection) -> Plan:
+            run = runs.fetch(c, wanted.owner_id, run_id)
+            return retry_orders.plan_failed(c, run, codes, wanted, self._database.clock())
+
+        return await self._database.read_snapshot(read)
 
     async def GetSegmentRetry(
         self, request: prompt_run_pb2.GetSegmentRetryRequest, context: Context

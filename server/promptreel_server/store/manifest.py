@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, case, func, or_, select
@@ -9,9 +10,23 @@ from sqlalchemy import Connection, case, func, or_, select
 from promptreel_server.errors import FailureCode
 from promptreel_server.model.operation import Operation, OperationStatus
 from promptreel_server.model.page import Page, Slice
-from promptreel_server.model.segment import SegmentRun, SegmentStatus
+from promptreel_server.model.segment import SegmentRun, SegmentStatus, Shortfall
 from promptreel_server.store import run_segments as segments_of_runs
 from promptreel_server.store.tables import run_segments
+
+_OF_OPERATION = ("status", "attempts", "code", "retryable")
+_LACKING = select(
+    run_segments.c.video_id,
+    run_segments.c.segment_id,
+    run_segments.c.status,
+    run_segments.c.started_at.is_not(None),
+    run_segments.c.failure_code,
+    *(
+        run_segments.c[f"{operation.value}_{field}"]
+        for operation in Operation
+        for field in _OF_OPERATION
+    ),
+)
 
 PROCESSING = "processing"
 """The manifest's name for a failure before any operation."""
@@ -68,15 +83,15 @@ def failed(connection: Connection, run_id: str, video_id: str, part: Slice) -> P
     )
 
 
-def failed_with(
+def shortfalls(
     connection: Connection,
     run_id: str,
     codes: tuple[FailureCode, ...],
     *,
     undone: bool = False,
     limit: int,
-) -> list[tuple[str, str]]:
-    """Answer (video_id, segment_id) of segments that stand failed, with one of these codes.
+) -> list[tuple[str, str, Shortfall]]:
+    """Answer (video_id, segment_id, what it lacks) of segments that stand failed with these codes.
 
     No codes: all that stand failed. `undone`: those that the end of the run left undone, too.
     """
@@ -87,8 +102,35 @@ def failed_with(
         wanted &= or_(*named)
     if undone:
         wanted |= run_segments.c.status == SegmentStatus.CANCELLED
-    statement: Any = select(run_segments.c.video_id, run_segments.c.segment_id).where(
-        run_segments.c.run_id == run_id, wanted
+    rows = connection.execute(
+        _LACKING.where(run_segments.c.run_id == run_id, wanted)
+        .order_by(run_segments.c.video_id, run_segments.c.ordinal)
+        .limit(limit)
     )
-    statement = statement.order_by(run_segments.c.video_id, run_segments.c.ordinal).limit(limit)
-    return [(row.video_id, row.segment_id) for row in connection.execute(statement)]
+    return [(row[0], row[1], _shortfall(row[2:])) for row in rows]
+
+
+@lru_cache(maxsize=1024)
+def _shortfall(columns: tuple[Any, ...]) -> Shortfall:
+    """What a segment lacks; few differ, so that what is made for one serves many."""
+    status, begun, failure_code, *of_operations = columns
+    undone: list[Operation] = []
+    failures: list[tuple[FailureCode, bool]] = []
+    for operation, of_one in zip(
+        Operation, zip(*[iter(of_operations)] * len(_OF_OPERATION), strict=True), strict=True
+    ):
+        standing, attempted, code, retryable = of_one
+        if standing in (OperationStatus.FAILED, OperationStatus.PENDING):
+            undone.append(operation)
+        if standing is OperationStatus.FAILED and attempted:
+            failures.append((code, bool(retryable)))
+    if failure_code is not None:
+        failures.append((failure_code, failure_code.retryable))
+    return Shortfall(
+        status=status,
+        begun=bool(begun),
+        undone=tuple(undone),
+        codes=tuple(code for code, _ in failures),
+        retryable=any(retryable for _, retryable in failures),
+        before_any=failure_code is not None,
+    )

@@ -9,6 +9,7 @@ from promptreel_server.model.media import MediaItem, MediaType
 from promptreel_server.model.retry import RetryStatus
 from promptreel_server.model.run import RunMediaStatus, SynthesisStatus
 from promptreel_server.store import media, run_media, runs
+from promptreel_server.store.retries import IS_OPEN
 from promptreel_server.store.tables import (
     attempts,
     embeddings,
@@ -24,8 +25,6 @@ from promptreel_server.store.tables import run_media as run_media_table
 from promptreel_server.store.tables import runs as runs_table
 from promptreel_server.store.transaction import Transaction
 
-_OPEN_RETRIES = (RetryStatus.PENDING, RetryStatus.PROCESSING)
-
 _BULK: tuple[tuple[Table, tuple[str, ...]], ...] = (
     (run_segments, ("run_id", "video_id", "ordinal")),
     (llm_calls, ("llm_call_id",)),
@@ -38,7 +37,7 @@ def give_up(tx: Transaction, video_id: str) -> None:
     """Cancel what waits for a media item; what is in hand sees that it is being deleted."""
     tx.execute(
         update(retries)
-        .where(retries.c.video_id == video_id, retries.c.status == RetryStatus.PENDING)
+        .where(retries.c.video_id == video_id, IS_OPEN, retries.c.status == RetryStatus.PENDING)
         .values(status=RetryStatus.CANCELLED, completed_at=tx.now)
     )
     waiting = select(run_media_table.c.run_id).where(
@@ -56,9 +55,7 @@ def in_hand(connection: Connection, video_id: str) -> bool:
     driven = select(run_media_table.c.run_id).where(
         run_media_table.c.video_id == video_id, run_media_table.c.status.in_(run_media.OPEN)
     )
-    retried = select(retries.c.retry_id).where(
-        retries.c.video_id == video_id, retries.c.status.in_(_OPEN_RETRIES)
-    )
+    retried = select(retries.c.retry_id).where(retries.c.video_id == video_id, IS_OPEN)
     return bool(connection.execute(select(exists(driven) | exists(retried))).scalar())
 
 

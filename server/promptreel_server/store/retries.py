@@ -1,9 +1,10 @@
 """Retries: asked for, taken up, ended; a segment has one open at a time."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from promptreel_server.errors import NotFound
 from promptreel_server.model.event import EventType
@@ -11,10 +12,19 @@ from promptreel_server.model.operation import Operation
 from promptreel_server.model.page import Page, Slice
 from promptreel_server.model.retry import Retry, RetryStatus
 from promptreel_server.store import feed, paging
+from promptreel_server.store.columns import json_text, microseconds
+from promptreel_server.store.prepared import Prepared
+from promptreel_server.store.prepared import Row as Values
 from promptreel_server.store.tables import retries
 from promptreel_server.store.transaction import Transaction
 
 OPEN = (RetryStatus.PENDING, RetryStatus.PROCESSING)
+
+IS_OPEN = retries.c.status.in_(
+    bindparam("open_statuses", OPEN, expanding=True, literal_execute=True)
+)
+"""Says the statuses in the text of the statement: SQLite takes the indexes of open retries for no
+other."""
 
 _ENDED = {
     RetryStatus.COMPLETED: EventType.RETRY_COMPLETED,
@@ -22,23 +32,50 @@ _ENDED = {
     RetryStatus.CANCELLED: EventType.RETRY_FAILED,
 }
 
+_STOPPED = "The run was asked to stop."
 
-def add(tx: Transaction, retry: Retry) -> None:
-    """Write a retry that was asked for."""
-    tx.execute(
-        insert(retries).values(
-            retry_id=retry.retry_id,
-            run_id=retry.run_id,
-            video_id=retry.video_id,
-            segment_id=retry.segment_id,
-            owner_id=retry.owner_id,
-            status=RetryStatus.PENDING,
-            operations=[operation.value for operation in retry.operations],
-            idempotency_key=retry.idempotency_key,
-            created_at=tx.now,
-            outcome={},
-        )
+
+_ADD = Prepared(
+    insert(retries),
+    (
+        "retry_id",
+        "run_id",
+        "video_id",
+        "segment_id",
+        "owner_id",
+        "status",
+        "operations",
+        "idempotency_key",
+        "created_at",
+        "outcome",
+    ),
+)
+
+
+def add_all(tx: Transaction, asked: Sequence[Retry]) -> None:
+    """Write retries that were asked for."""
+    _ADD.execute_all(tx, [_values(retry) for retry in asked])
+
+
+def _values(retry: Retry) -> Values:
+    return (
+        retry.retry_id,
+        retry.run_id,
+        retry.video_id,
+        retry.segment_id,
+        retry.owner_id,
+        RetryStatus.PENDING.value,
+        _operations_text(retry.operations),
+        retry.idempotency_key,
+        microseconds(retry.created_at),
+        "{}",
     )
+
+
+@cache
+def _operations_text(operations: tuple[Operation, ...]) -> str | None:
+    """What is stored of operations; they come in few combinations."""
+    return json_text([operation.value for operation in operations])
 
 
 def open_of(connection: Connection, run_id: str, segment_id: str) -> Retry | None:
@@ -47,10 +84,16 @@ def open_of(connection: Connection, run_id: str, segment_id: str) -> Retry | Non
         select(retries).where(
             retries.c.run_id == run_id,
             retries.c.segment_id == segment_id,
-            retries.c.status.in_(OPEN),
+            IS_OPEN,
         )
     ).one_or_none()
     return None if row is None else _retry(row)
+
+
+def open_segments(connection: Connection, run_id: str) -> frozenset[str]:
+    """Answer which segments of a run have a retry under way."""
+    statement = select(retries.c.segment_id).where(retries.c.run_id == run_id, IS_OPEN)
+    return frozenset(connection.execute(statement).scalars())
 
 
 def awaited(connection: Connection, retry: Retry) -> bool:
@@ -59,6 +102,7 @@ def awaited(connection: Connection, retry: Retry) -> bool:
         retries.c.run_id == retry.run_id,
         retries.c.video_id == retry.video_id,
         retries.c.retry_id != retry.retry_id,
+        IS_OPEN,
     )
     waiting = select(retries.c.retry_id).where(*others, retries.c.status == RetryStatus.PENDING)
     if connection.execute(waiting.limit(1)).first() is not None:
@@ -69,9 +113,7 @@ def awaited(connection: Connection, retry: Retry) -> bool:
 
 def any_open(connection: Connection, run_id: str, video_id: str | None = None) -> bool:
     """Tell whether a retry is under way or still to come, of a run or of one media item of it."""
-    statement = select(retries.c.retry_id).where(
-        retries.c.run_id == run_id, retries.c.status.in_(OPEN)
-    )
+    statement = select(retries.c.retry_id).where(retries.c.run_id == run_id, IS_OPEN)
     if video_id is not None:
         statement = statement.where(retries.c.video_id == video_id)
     return connection.execute(statement.limit(1)).first() is not None
@@ -127,14 +169,15 @@ def page(
     )
 
 
-def undone(connection: Connection, limit: int, after: str = "") -> list[Retry]:
-    """Answer retries that have not ended, oldest first: for recovery at start."""
-    statement = (
-        select(retries)
-        .where(retries.c.status.in_(OPEN), retries.c.retry_id > after)
-        .order_by(retries.c.retry_id)
-        .limit(limit)
-    )
+def undone(connection: Connection) -> list[str]:
+    """Answer the ids of the retries that have not ended, oldest first: for recovery."""
+    return sorted(connection.execute(select(retries.c.retry_id).where(IS_OPEN)).scalars())
+
+
+def undone_of(connection: Connection, retry_ids: Sequence[str]) -> list[Retry]:
+    """Answer those of these retries that have not ended, oldest first."""
+    these = retries.c.retry_id.in_(retry_ids)
+    statement = select(retries).where(these, IS_OPEN).order_by(retries.c.retry_id)
     return [_retry(row) for row in connection.execute(statement)]
 
 
@@ -176,12 +219,32 @@ def end(
 
 def cancel_open(tx: Transaction, run_id: str) -> int:
     """End the retries of a run that have not begun; answers how many."""
-    rows = tx.execute(
-        select(retries).where(retries.c.run_id == run_id, retries.c.status == RetryStatus.PENDING)
-    ).all()
-    for row in rows:
-        end(tx, _retry(row), RetryStatus.CANCELLED, {}, error="The run was asked to stop.")
-    return len(rows)
+    waiting = (retries.c.run_id == run_id, IS_OPEN, retries.c.status == RetryStatus.PENDING)
+    named = select(retries.c.owner_id, retries.c.retry_id, retries.c.video_id, retries.c.segment_id)
+    ended = tx.execute(named.where(*waiting).order_by(retries.c.retry_id)).all()
+    if not ended:
+        return 0
+    tx.execute(
+        update(retries)
+        .where(*waiting)
+        .values(status=RetryStatus.CANCELLED, completed_at=tx.now, error=_STOPPED, outcome={})
+    )
+    news = [
+        feed.NewEvent(
+            event_type=_ENDED[RetryStatus.CANCELLED],
+            run_id=run_id,
+            video_id=row.video_id,
+            segment_id=row.segment_id,
+            payload={
+                "retry_id": row.retry_id,
+                "status": RetryStatus.CANCELLED.value,
+                "error": _STOPPED,
+            },
+        )
+        for row in ended
+    ]
+    feed.append_all(tx, ended[0].owner_id, news)
+    return len(ended)
 
 
 def _tell(tx: Transaction, retry: Retry, event_type: EventType, payload: Mapping[str, Any]) -> None:

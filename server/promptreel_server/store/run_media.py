@@ -11,6 +11,7 @@ from promptreel_server.model.operation import Operation, OperationStatus
 from promptreel_server.model.run import Run, RunMedia, RunMediaStatus
 from promptreel_server.model.segment import SegmentStatus
 from promptreel_server.store import feed, retries, runs
+from promptreel_server.store.tables import media as media_table
 from promptreel_server.store.tables import retries as retries_table
 from promptreel_server.store.tables import run_media, run_segments, segments
 from promptreel_server.store.tables import runs as runs_table
@@ -229,6 +230,23 @@ def of_run(connection: Connection, run_id: str) -> list[RunMedia]:
     return [_run_media(row) for row in connection.execute(statement)]
 
 
+def closed(connection: Connection, run_id: str) -> dict[str, bool]:
+    """Answer which media items of a run take no new work, and whether they are gone altogether."""
+    statement = (
+        select(run_media.c.video_id, media_table.c.video_id.is_(None))
+        .outerjoin(
+            media_table,
+            (media_table.c.video_id == run_media.c.video_id)
+            & (media_table.c.owner_id == run_media.c.owner_id),
+        )
+        .where(
+            run_media.c.run_id == run_id,
+            media_table.c.video_id.is_(None) | media_table.c.deletion_id.is_not(None),
+        )
+    )
+    return {video_id: bool(gone) for video_id, gone in connection.execute(statement)}
+
+
 def of_video(connection: Connection, video_id: str, limit: int) -> list[RunMedia]:
     """Answer how a media item stands in its newest runs, newest first."""
     statement = (
@@ -249,7 +267,7 @@ def undone(connection: Connection, limit: int, after: tuple[str, str] = ("", "")
     retried = exists().where(
         retries_table.c.run_id == run_media.c.run_id,
         retries_table.c.video_id == run_media.c.video_id,
-        retries_table.c.status.in_(retries.OPEN),
+        retries.IS_OPEN,
     )
     later = (run_media.c.run_id > run_id) | (
         (run_media.c.run_id == run_id) & (run_media.c.video_id > video_id)

@@ -293,6 +293,15 @@ retries = Table(
         sqlite_where=_OPEN,
         postgresql_where=_OPEN,
     ),
+    Index(
+        "retries_open_by_video",
+        "video_id",
+        "run_id",
+        "status",
+        "retry_id",
+        sqlite_where=text("status IN ('pending', 'processing')"),
+        postgresql_where=text("status IN ('pending', 'processing')"),
+    ),
 )
 
 llm_calls = Table(
