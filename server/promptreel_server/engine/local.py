@@ -1,4 +1,4 @@
-"""Dispatch inside this process: owners take turns, a few units at a time."""
+"""Dispatch inside this process: owners take turns, their runs too, a few units at a time."""
 
 import asyncio
 from collections import deque
@@ -6,6 +6,32 @@ from collections.abc import Sequence
 
 from promptreel_server.engine.dispatch import Perform, Unit
 from promptreel_server.steady import unbroken
+
+
+class _Queue:
+    """What waits of one owner: a line for each run, in order; the lines take turns.
+
+    So a new run goes on beside thousands of retries of an older one, or a clip beside an archive.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[str, deque[Unit]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def put(self, unit: Unit) -> None:
+        """Put a unit behind those of its run."""
+        self._lines.setdefault(unit.run_id, deque()).append(unit)
+
+    def take(self) -> Unit:
+        """Take the first unit of the run whose turn it is."""
+        run_id, units = next(iter(self._lines.items()))
+        del self._lines[run_id]
+        unit = units.popleft()
+        if units:
+            self._lines[run_id] = units  # at the end of the round
+        return unit
 
 
 class LocalDispatcher:
@@ -16,20 +42,20 @@ class LocalDispatcher:
 
     def __init__(self, *, most_at_once: int = 8) -> None:
         self._places = asyncio.Semaphore(most_at_once)
-        self._waiting: dict[str, deque[Unit]] = {}
+        self._waiting: dict[str, _Queue] = {}
         self._known: set[Unit] = set()
         self._retries: set[str] = set()
         self._arrived = asyncio.Event()
         self._draining = False
 
     async def dispatch(self, units: Sequence[Unit]) -> None:
-        """Queue units, each behind those of its owner."""
+        """Queue units, each behind those of its run."""
         for unit in units:
             if unit not in self._known:
                 self._known.add(unit)
                 if unit.retry_id is not None:
                     self._retries.add(unit.retry_id)
-                self._waiting.setdefault(unit.owner_id, deque()).append(unit)
+                self._waiting.setdefault(unit.owner_id, _Queue()).put(unit)
         self._arrived.set()
 
     def has_retry(self, retry_id: str) -> bool:
@@ -54,11 +80,11 @@ class LocalDispatcher:
     async def _next(self) -> Unit | None:
         while not self._draining:
             if self._waiting:
-                owner_id, units = next(iter(self._waiting.items()))
+                owner_id, queue = next(iter(self._waiting.items()))
                 del self._waiting[owner_id]
-                unit = units.popleft()
-                if units:
-                    self._waiting[owner_id] = units  # at the end of the round
+                unit = queue.take()
+                if queue:
+                    self._waiting[owner_id] = queue  # at the end of the round
                 return unit
             self._arrived.clear()
             await self._arrived.wait()
