@@ -55,8 +55,10 @@ async def running(
     await extractor.close()
 
 
-def _extractor(gemini: StandInGemini, key: str = KEY) -> GeminiExtractor:
-    options = GeminiOptions(api_key=key, base_url=gemini.url, call_seconds=3.0)
+def _extractor(
+    gemini: StandInGemini, key: str = KEY, *, call_seconds: float = 3.0
+) -> GeminiExtractor:
+    options = GeminiOptions(api_key=key, base_url=gemini.url, call_seconds=call_seconds)
     return GeminiExtractor("gemini-2.5-flash", options=options, ffmpeg=footage.programs())
 
 
@@ -165,34 +167,54 @@ ONCE: dict[str, tuple[said.Fault, Outcome]] = {
     ),
     "an expired file": (said.expired, Outcome(attempts=2, codes=["media_unavailable", None])),
 }
+
+
+def _lasting(
+    code: FailureCode, *, calls: int, attempts: int, retryable: bool = True, halved: bool = False
+) -> Outcome:
+    """What a fault that stays comes to: so many calls, each with its code, and then the failure."""
+    return Outcome(
+        attempts=attempts,
+        codes=[code.value] * calls,
+        failure=code,
+        retryable=retryable,
+        halved=halved,
+    )
+
+
+STAYS_UNAVAILABLE = _lasting(FailureCode.MODEL_UNAVAILABLE, calls=4, attempts=4, halved=True)
+STAYS_LIMITED = _lasting(FailureCode.RATE_LIMITED, calls=4, attempts=4, halved=True)
+STAYS_INVALID = _lasting(FailureCode.SCHEMA_INVALID, calls=2, attempts=1)
+STAYS_BLOCKED = _lasting(FailureCode.BLOCKED, calls=1, attempts=1, retryable=False)
 ALWAYS: dict[str, tuple[said.Fault, Outcome]] = {
-    "503 overloaded": (
-        said.failing(503, "UNAVAILABLE"),
-        Outcome(
-            attempts=4,
-            codes=["model_unavailable"] * 4,
-            failure=FailureCode.MODEL_UNAVAILABLE,
-            retryable=True,
-            halved=True,
-        ),
+    "429 with RetryInfo": (
+        said.failing(429, "RESOURCE_EXHAUSTED", said.retry_info(0.1)),
+        STAYS_LIMITED,
     ),
+    "429 with Retry-After": (
+        said.failing(429, "RESOURCE_EXHAUSTED", retry_after="0.1"),
+        STAYS_LIMITED,
+    ),
+    "the quota of the day": (
+        said.failing(429, "RESOURCE_EXHAUSTED", said.quota("RequestsPerDay")),
+        _lasting(FailureCode.QUOTA_EXHAUSTED, calls=1, attempts=1),
+    ),
+    "500": (said.failing(500, "INTERNAL"), STAYS_UNAVAILABLE),
+    "503 overloaded": (said.failing(503, "UNAVAILABLE"), STAYS_UNAVAILABLE),
+    "a reset": (said.reset, STAYS_UNAVAILABLE),
+    "502 in HTML": (said.html(502), STAYS_UNAVAILABLE),
+    "no candidates": (said.no_candidates, STAYS_UNAVAILABLE),
+    "a blocked prompt": (said.blocked_prompt, STAYS_BLOCKED),
+    "recitation": (said.ended("RECITATION", ""), STAYS_BLOCKED),
     "MAX_TOKENS": (
         said.ended("MAX_TOKENS", '{"summ'),
-        Outcome(
-            attempts=2,
-            codes=["output_truncated"] * 2,
-            failure=FailureCode.OUTPUT_TRUNCATED,
-            retryable=True,
-        ),
+        _lasting(FailureCode.OUTPUT_TRUNCATED, calls=2, attempts=2),
     ),
-    "truncated JSON": (
-        said.halved,
-        Outcome(
-            attempts=1,
-            codes=["schema_invalid"] * 2,
-            failure=FailureCode.SCHEMA_INVALID,
-            retryable=True,
-        ),
+    "truncated JSON": (said.halved, STAYS_INVALID),
+    "JSON that breaks the schema": (said.ended("STOP", '{"summary": 3}'), STAYS_INVALID),
+    "a file that expires again and again": (
+        said.expired,
+        _lasting(FailureCode.MEDIA_UNAVAILABLE, calls=4, attempts=4),
     ),
 }
 
@@ -214,12 +236,32 @@ async def test_a_fault_that_stays_ends_in_a_failure(
     await _see(outcome, running)
 
 
+async def test_a_model_that_never_answers_in_time_ends_in_a_failure(
+    running: Rig, gemini: StandInGemini
+) -> None:
+    gemini.always = said.late(9.0)
+    impatient = _extractor(gemini, call_seconds=1.0)
+    running.canned.made["canned"] = impatient
+    await _see(_lasting(FailureCode.TIMEOUT, calls=4, attempts=4, halved=True), running)
+    await impatient.close()
+
+
+async def test_answers_that_are_all_slow_are_waited_for(
+    running: Rig, gemini: StandInGemini
+) -> None:
+    gemini.always = said.late(0.5)
+    run = await running.execute(await running.prompt(), [await running.add(seconds=60)])
+    ended = await running.ended(run.run_id)
+    assert (ended.status, ended.completed_segments) == (RunStatus.COMPLETED, 6)
+    assert [call.error_code for call in await _calls(running, run)] == [None] * 6
+
+
 async def _see(outcome: Outcome, running: Rig) -> None:
     lane = running.means.lanes.lane("canned")
     window = lane.window
     video = await running.add(seconds=10)
     run = await running.execute(await running.prompt(), [video])
-    await running.ended(run.run_id)
+    ended = await running.ended(run.run_id)
     calls = await _calls(running, run)
     found = await _segment(running, run, video.video_id)
     state = found.operations[Operation.FIELD_EXTRACTION]
@@ -227,6 +269,7 @@ async def _see(outcome: Outcome, running: Rig) -> None:
     assert state.attempts == outcome.attempts
     assert (lane.window < window) is outcome.halved
     assert KEY not in repr(calls)
+    assert ended.status is (RunStatus.FAILED if outcome.failure else RunStatus.COMPLETED)
     if outcome.failure is None:
         assert state.status is OperationStatus.SUCCEEDED
         assert found.metadata == {"summary": "", "people": 0}
