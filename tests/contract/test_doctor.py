@@ -93,6 +93,7 @@ async def test_an_older_schema_is_left_as_it_is_unless_it_is_to_be_mended(folder
         connection.execute("ALTER TABLE runs DROP COLUMN processing_warning")
         connection.execute("ALTER TABLE llm_calls DROP COLUMN result")
         connection.execute("DROP INDEX retries_open_by_video")
+        connection.execute("DROP INDEX run_segments_before_any")
     found = await _seen(folder)
     assert found["schema"].state is State.WRONG
     assert "counters" not in found

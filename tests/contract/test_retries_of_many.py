@@ -21,7 +21,7 @@ from promptreel_server.model.operation import OperationStatus
 from promptreel_server.model.retry import Retry, RetryStatus
 from promptreel_server.model.run import Run
 from promptreel_server.model.segment import SegmentStatus
-from promptreel_server.store import feed, manifest, media, removals, retries, run_media
+from promptreel_server.store import feed, manifest, media, removals, retries, run_media, runs
 from promptreel_server.store.database import Database
 from promptreel_server.store.feed import EventFilter
 from promptreel_server.store.tables import run_segments
@@ -271,6 +271,30 @@ async def test_open_retries_are_found_without_those_that_have_ended(running: Rig
         found = await running.database.read(partial(_ways, look=look))
         assert found
         assert all("INDEX retries_open" in way for way in found), found
+
+
+async def test_looks_for_work_walk_no_media_item_that_has_ended(running: Rig) -> None:
+    def found(c: Connection) -> list[str]:
+        with sent(c) as statements:
+            run_media.undone(c, 1000)
+        return ways(c, statements)
+
+    assert "run_media_open" in (await running.database.read(found))[0]
+
+
+async def test_a_retry_that_fails_again_does_not_count_the_segments_of_its_run(
+    running: Rig,
+) -> None:
+    run = await _failed(running, 5)
+
+    def found(tx: Transaction) -> list[str]:
+        with sent(tx.connection) as statements:
+            runs.close(tx, run.run_id)
+        return ways(tx.connection, statements)
+
+    of_segments = [way for way in await running.database.write(found) if "run_segments" in way]
+    assert of_segments
+    assert all("run_segments_before_any" in way for way in of_segments)
 
 
 class _Recording:

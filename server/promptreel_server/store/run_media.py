@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, insert, literal, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, literal, select, update
 
 from promptreel_server.errors import NotFound
 from promptreel_server.model.event import EventType
@@ -18,6 +18,11 @@ from promptreel_server.store.tables import runs as runs_table
 from promptreel_server.store.transaction import Transaction
 
 OPEN = (RunMediaStatus.PENDING, RunMediaStatus.PROCESSING)
+
+_IS_OPEN = run_media.c.status.in_(
+    bindparam("open_media_statuses", OPEN, expanding=True, literal_execute=True)
+)
+"""Says the statuses in the text of the statement, as `retries.IS_OPEN` does."""
 
 _EVENT: Mapping[RunMediaStatus, EventType] = {
     RunMediaStatus.COMPLETED: EventType.MEDIA_PROCESSING_COMPLETED,
@@ -274,7 +279,7 @@ def undone(connection: Connection, limit: int, after: tuple[str, str] = ("", "")
     )
     statement = (
         select(run_media)
-        .where(run_media.c.status.in_(OPEN), later, ~retried)
+        .where(_IS_OPEN, later, ~retried)
         .order_by(run_media.c.run_id, run_media.c.video_id)
         .limit(limit)
     )

@@ -250,6 +250,12 @@ run_segments = Table(
     Column("sequence", BigInteger),
     Index("run_segments_by_segment", "segment_id", "run_id"),
     Index("run_segments_by_status", "run_id", "status", "video_id", "ordinal"),
+    Index(
+        "run_segments_before_any",
+        "run_id",
+        sqlite_where=text("failure_code IS NOT NULL"),
+        postgresql_where=text("failure_code IS NOT NULL"),
+    ),
 )
 """`sequence` is that of the event that told of the result: the order of `StreamResults`."""
 
