@@ -34,6 +34,20 @@ HOPELESS = CannedScript(faults=(Fault(failure_code=FailureCode.SCHEMA_INVALID),)
 EVERY = RetryOrder(owner_id=OWNER, video_id="", segment_id="", force=False)
 
 
+KINDS = tuple(
+    product(
+        (SegmentStatus.FAILED, SegmentStatus.CANCELLED),
+        (OperationStatus.FAILED, OperationStatus.PENDING, OperationStatus.SUCCEEDED),
+        (True, False),
+        (None, FailureCode.MEDIA_UNAVAILABLE, FailureCode.MEDIA_UNREADABLE),
+        (True, False),
+        (0, 1),
+    )
+)
+"""All ways in which a segment can stand: its status, that of its extraction, whether a retry can
+help, the failure before any operation, whether it was begun, and the attempts."""
+
+
 @pytest.fixture
 async def running(database: Database) -> AsyncIterator[Rig]:
     async with rig(database, HOPELESS) as made:
@@ -87,18 +101,10 @@ async def test_the_writer_is_asked_for_many_in_few_statements_none_of_which_read
 
 async def test_many_are_judged_just_as_each_alone(running: Rig) -> None:
     run = await _failed(running, 150, 1)
-    kinds = product(
-        (SegmentStatus.FAILED, SegmentStatus.CANCELLED),
-        (OperationStatus.FAILED, OperationStatus.PENDING, OperationStatus.SUCCEEDED),
-        (True, False),
-        (None, FailureCode.MEDIA_UNAVAILABLE, FailureCode.MEDIA_UNREADABLE),
-        (True, False),
-        (0, 1),
-    )
     segments = await running.database.read(lambda c: _found(c, run))
 
     def judge(tx: Transaction) -> None:
-        for (_, segment_id), kind in zip(segments, kinds, strict=False):
+        for (_, segment_id), kind in zip(segments, KINDS, strict=False):
             status, extraction, retryable, before_any, begun, attempts = kind
             values = {
                 "status": status,

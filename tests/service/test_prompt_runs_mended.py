@@ -1,5 +1,6 @@
 """Failures, retries, stops and deletions, and that the sums hold through all of them."""
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from promptreel.v2 import enums_pb2, index_pb2, prompt_run_pb2, video_pb2
+from promptreel_server.engine import retry_orders
 from promptreel_server.store.tables import media
 from tests.service.caller import refusal, until
 from tests.service.runner import SEGMENTS, Runner, Status
@@ -110,6 +112,25 @@ def test_retrying_all_that_failed_completes_the_run_and_redoes_the_synthesis(
     results = runner.results(run.run_id, video_id)
     assert [result.field_extraction_succeeded for result in results] == [True] * SEGMENTS
     assert not any(result.HasField("field_extraction_error") for result in results)
+
+
+def test_what_many_retries_come_to_is_found_out_while_others_write(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runner.finished(runner.video(), processing_model="canned:flaky")
+    threads: list[str] = []
+    plan_failed = retry_orders.plan_failed
+
+    def noted(*given: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return plan_failed(*given)
+
+    monkeypatch.setattr(retry_orders, "plan_failed", noted)
+
+    answer = runner.retry_all(run.run_id)
+
+    assert answer.retry_count == 3
+    assert [name.partition("_")[0] for name in threads] == ["reader"]
 
 
 def test_a_retry_keeps_the_history(runner: Runner) -> None:

@@ -108,9 +108,9 @@ def retry_failed(
 ) -> tuple[list[Retry], list[Skipped]]:
     """Write a retry for each segment that `plan_failed` names.
 
-    A plan that was made before is taken as far as it still holds. All retries are one change, with
-    the memory of their answer: there is no half of a request, which a repetition would have to find
-    and finish.
+    A plan that was made before is taken where it still holds, else made anew. All retries are one
+    change, with the memory of their answer: there is no half of a request, which a repetition would
+    have to find and finish.
 
     Raises:
         Conflict: the run is still going.
