@@ -45,7 +45,7 @@ from promptreel_server.services.rate_limits import RateLimits
 from promptreel_server.services.register import Parts, gate, register
 from promptreel_server.services.tails import Tails, WatchLimits
 from promptreel_server.settings import Settings
-from promptreel_server.store import default_prompts, idempotency, keys, secrets
+from promptreel_server.store import default_prompts, keys, secrets
 from promptreel_server.store.database import Database
 from promptreel_server.store.sqlite import open_sqlite
 from promptreel_server.store.transaction import Transaction
@@ -144,7 +144,6 @@ async def _build(settings: Settings, database: Database, ffmpeg: Ffmpeg, models:
     async with database.peers.starting() as alone:
         if alone:
             await sweep(database, blobs, thumbnails)
-            await database.write(idempotency.clear_reservations)
         first_key, signing = await database.write(_first_start)
     means = _means(settings, database, blobs, thumbnails, pictures, models)
     engine = Engine(
@@ -343,12 +342,12 @@ def write_log(level: str, stream: TextIO) -> None:
 
 
 def opened(
-    settings: Settings, *, exclusive: bool = True
+    settings: Settings, *, exclusive: bool = True, migrating: bool = True
 ) -> contextlib.AbstractAsyncContextManager[Database]:
     """Open the database that the settings name; not `exclusive`, beside a server that uses it.
 
     Raises:
-        Unavailable: it can't be used; the message says why.
+        Unavailable: it can't be used, or has an older schema and is not to be migrated.
     """
     if settings.database_url is None:
         return open_sqlite(settings.data, exclusive=exclusive)
@@ -358,7 +357,7 @@ def opened(
         raise Unavailable(
             "PostgreSQL needs more libraries; pip install 'promptreel[postgres]'."
         ) from error
-    return open_postgres(settings.database_url)
+    return open_postgres(settings.database_url, migrating=migrating)
 
 
 def media_folders(settings: Settings) -> tuple[FileBlobs, Thumbnails]:

@@ -1,4 +1,4 @@
-"""`promptreel doctor`: looks a data folder over, says how to mend it, mends what is safe."""
+"""`promptreel doctor`: looks what a server stores over, says how to mend it, mends what is safe."""
 
 import asyncio
 import json
@@ -19,12 +19,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
 from promptreel_server import settings as settings_module
+from promptreel_server.app import media_folders, opened
 from promptreel_server.engine.deletion import sweep
-from promptreel_server.errors import PromptreelError, Unavailable
+from promptreel_server.errors import Invalid, PromptreelError, Unavailable
 from promptreel_server.gateway import find_envoy
 from promptreel_server.media import ffmpeg as programs
-from promptreel_server.media.blobs import FileBlobs
-from promptreel_server.media.thumbnails import Thumbnails
 from promptreel_server.settings import Settings
 from promptreel_server.store import audit, media
 from promptreel_server.store.database import Database
@@ -93,6 +92,8 @@ async def examine(settings: Settings, *, repair: bool) -> list[Finding]:
     """
     findings = list(_programs(settings))
     findings += _models(settings)
+    if settings.database_url is not None:
+        return [*findings, *await _postgres(settings, repair=repair)]
     if not (settings.data / FILE_NAME).exists():
         remedy = "start a server, or name another folder with --data"
         found = f"there is none in {settings.data}"
@@ -104,10 +105,40 @@ async def examine(settings: Settings, *, repair: bool) -> list[Finding]:
         if schema.state is State.WRONG:
             return findings  # what is to be checked is described by the newest schema alone
         async with open_sqlite(settings.data, exclusive=repair) as database:
-            findings += [finding async for finding in _database(settings.data, database, repair)]
+            findings.append(await _integrity(database))
+            findings += [finding async for finding in _contents(settings, database, repair)]
     except (DatabaseError, sqlite3.DatabaseError) as error:
         findings.append(_broken(error))
     return findings
+
+
+async def _postgres(settings: Settings, *, repair: bool) -> list[Finding]:
+    """Check a database on PostgreSQL, which sees to its own files, and the folder of the media."""
+    folder = settings.media_folder or settings.data
+    if not folder.is_dir():
+        remedy = "start a server, or set media_folder to the folder that the servers share"
+        missing = Finding(check="media folder", state=State.WRONG, found="missing", remedy=remedy)
+        return [missing]
+    try:
+        async with opened(settings, migrating=repair) as database:
+            found = await _examined(settings, database, repair=repair)
+    except (Unavailable, Invalid) as error:
+        return [Finding(check="database", state=State.WRONG, found=error.message)]
+    if found is None:
+        raise Unavailable("Other servers use the database; stop them first.")
+    return [_room(folder), Finding(check="database", state=State.WELL, found="there"), *found]
+
+
+async def _examined(
+    settings: Settings, database: Database, *, repair: bool
+) -> list[Finding] | None:
+    """Check what the database says; None where it is to be mended beside other servers."""
+    if not repair:
+        return [finding async for finding in _contents(settings, database, repair)]
+    async with database.peers.starting() as alone:
+        if not alone:
+            return None
+        return [finding async for finding in _contents(settings, database, repair)]
 
 
 def _programs(settings: Settings) -> list[Finding]:
@@ -170,14 +201,17 @@ def _broken(error: Exception) -> Finding:
     return Finding(check="database", state=State.WRONG, found=said, remedy=_RESTORE)
 
 
-async def _database(folder: Path, database: Database, repair: bool) -> AsyncIterator[Finding]:
-    faults = await database.read(_integrity)
-    yield Finding(
+async def _integrity(database: Database) -> Finding:
+    faults = await database.read(_faults)
+    return Finding(
         check="database",
         state=State.WRONG if faults else State.WELL,
         found="; ".join(faults) or "sound",
         remedy=_RESTORE if faults else "",
     )
+
+
+async def _contents(settings: Settings, database: Database, repair: bool) -> AsyncIterator[Finding]:
     wrong = await database.read_snapshot(audit.miscounts)
     if wrong and repair:
         await _mend_counters(database)
@@ -186,7 +220,7 @@ async def _database(folder: Path, database: Database, repair: bool) -> AsyncIter
     if stuck and repair:
         await database.write(lambda tx: audit.close(tx, stuck))
     yield _finding("stuck runs", stuck, repair)
-    async for finding in _files(folder, database, repair):
+    async for finding in _files(settings, database, repair):
         yield finding
 
 
@@ -196,8 +230,8 @@ async def _mend_counters(database: Database) -> None:
         await database.write(lambda tx: audit.mend(tx, wrong))
 
 
-async def _files(folder: Path, database: Database, repair: bool) -> AsyncIterator[Finding]:
-    blobs, thumbnails = FileBlobs(folder / "blobs"), Thumbnails(folder / "thumbnails")
+async def _files(settings: Settings, database: Database, repair: bool) -> AsyncIterator[Finding]:
+    blobs, thumbnails = media_folders(settings)
     stored = set(await asyncio.to_thread(lambda: list(blobs.stored())))
     wanted = await database.read(media.all_sha256)
     lost = sorted(wanted - stored)
@@ -234,6 +268,6 @@ def _finding(check: str, wrong: list[str], repair: bool) -> Finding:
     return Finding(check=check, state=State.WRONG, found=found, remedy=remedy)
 
 
-def _integrity(connection: Connection) -> list[str]:
+def _faults(connection: Connection) -> list[str]:
     said = connection.exec_driver_sql("PRAGMA integrity_check(10)").scalars()
     return [line for line in said if line != "ok"]

@@ -3,13 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
+from promptreel_server.app import media_folders
+from promptreel_server.doctor import Finding, State, examine
 from promptreel_server.errors import Invalid, StoreUnavailable, Unavailable
 from promptreel_server.model.event import EventType
+from promptreel_server.settings import Settings
 from promptreel_server.store import feed, postgres, tables
 from promptreel_server.store.database import Database
 from promptreel_server.store.feed import EventFilter
@@ -17,6 +21,7 @@ from promptreel_server.store.peers import waited_for
 from promptreel_server.store.postgres import open_postgres
 from promptreel_server.store.postgres_peers import LOCKS, WRITING
 from promptreel_server.store.transaction import Transaction
+from tests.engines import rig
 from tests.eventually import eventually
 from tests.postgres import Postgres
 
@@ -259,3 +264,36 @@ async def test_a_database_that_can_not_be_reached_is_a_sentence_without_the_pass
         async with open_postgres("postgresql://me:hunter2@localhost:1/none"):
             pass
     assert "hunter2" not in refused.value.message
+
+
+async def test_the_doctor_looks_a_database_over_and_mends_it_beside_no_server(
+    url: str, tmp_path: Path
+) -> None:
+    settings = Settings(data=tmp_path, database_url=url)
+
+    async def seen(*, repair: bool = False) -> dict[str, Finding]:
+        findings = await examine(settings, repair=repair)
+        return {one.check: one for one in findings if not one.check.startswith("model ")}
+
+    assert {one.state for one in (await seen()).values()} == {State.WELL}
+    stray = media_folders(settings)[0].path("a" * 64)
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"stray")
+    async with open_postgres(url) as database, rig(database) as made:
+        run = await made.execute(await made.prompt(), [await made.add(seconds=3)], seconds=1)
+        await made.ended(run.run_id)
+        await database.write(lambda tx: tx.execute(update(tables.runs).values(failed_segments=7)))
+        async with database.peers.starting():
+            pass
+        with pytest.raises(Unavailable, match="stop them first"):
+            await seen(repair=True)
+    for repair, state in ((False, State.WRONG), (True, State.MENDED), (False, State.WELL)):
+        found = await seen(repair=repair)
+        assert (found["counters"].state, found["files of no media item"].state) == (state, state)
+
+
+async def test_the_doctor_migrates_nothing_unasked(postgres: Postgres, tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, database_url=postgres.new_empty_database())
+    found = {one.check: one for one in await examine(settings, repair=False)}
+    assert found["database"].state is State.WRONG
+    assert "older schema" in found["database"].found

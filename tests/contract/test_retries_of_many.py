@@ -259,6 +259,7 @@ def _ways(c: Connection, look: Callable[[Connection], object]) -> list[str]:
     return [way for way in ways(c, statements) if " retries" in way]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_open_retries_are_found_without_those_that_have_ended(running: Rig) -> None:
     run = await _failed(running, 1)
     asked, _ = await _ask(running, run)
@@ -279,6 +280,7 @@ async def test_open_retries_are_found_without_those_that_have_ended(running: Rig
         assert all("INDEX retries_open" in way for way in found), found
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_looks_for_work_walk_no_media_item_that_has_ended(running: Rig) -> None:
     def found(c: Connection) -> list[str]:
         with sent(c) as statements:
@@ -288,6 +290,7 @@ async def test_looks_for_work_walk_no_media_item_that_has_ended(running: Rig) ->
     assert "run_media_open" in (await running.database.read(found))[0]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_a_retry_that_fails_again_does_not_count_the_segments_of_its_run(
     running: Rig,
 ) -> None:

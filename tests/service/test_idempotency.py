@@ -3,6 +3,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from promptreel.v2 import index_pb2, prompt_run_pb2
+from promptreel_server.store import idempotency
+from promptreel_server.store.idempotency import KeyUse
+from tests import footage
 from tests.service.caller import Caller, refusal
 from tests.service.runner import Runner
 
@@ -128,3 +131,15 @@ def test_simultaneous_requests_for_all_that_failed_with_one_key_retry_each_segme
     assert all(answer == first for answer in (*others, later))
     assert dict(replay.initial_metadata())["idempotent-replayed"] == "true"
     assert refused.reason == "idempotency_key_reused"
+
+
+def test_what_a_server_reserved_before_it_died_is_taken_over(caller: Caller) -> None:
+    use = KeyUse(owner_id=caller.owner, operation="UploadVideo", key="k-1")
+    live = caller.live
+    live.thread.run(live.database.write(lambda tx: idempotency.reserve(tx, use)))
+    clip = footage.shots(2, 2, sound=False).path
+
+    first = caller.upload(clip, idempotency_key="k-1")
+    again = caller.upload(clip, idempotency_key="k-1")
+
+    assert again == first

@@ -146,7 +146,7 @@ class Held:
 async def held(database: Database, operation: str) -> AsyncIterator[Held]:
     """Hold the key of the current call while its request is served; let go if that fails.
 
-    A server that dies meanwhile lets go at its next start.
+    A server that dies meanwhile leaves its reservation behind, which the next request takes over.
 
     Raises:
         IdempotencyInFlight: the first request with the key has not ended.
@@ -160,19 +160,42 @@ async def held(database: Database, operation: str) -> AsyncIterator[Held]:
         found = idempotency.find(tx.connection, use)
         if found is None:
             idempotency.reserve(tx, use)
-        elif found.answer is None:
-            raise IdempotencyInFlight
-        return found
+        return None if found is None or found.answer is None else found
 
     def let_go(tx: Transaction) -> None:
         found = idempotency.find(tx.connection, use)
         if found is not None and found.answer is None:
             idempotency.forget(tx, use)
 
-    remembered = await database.write(reserve)
+    async with _alone_with(database, use):
+        remembered = await database.write(reserve)
+        try:
+            yield Held(database=database, use=use, remembered=remembered)
+        except BaseException:
+            if remembered is None:
+                await asyncio.shield(database.write(let_go))
+            raise
+
+
+_in_flight: set[KeyUse] = set()
+"""Uses of keys that requests of this process hold."""
+
+
+@asynccontextmanager
+async def _alone_with(database: Database, use: KeyUse) -> AsyncIterator[None]:
+    """Be the one request, here and on other servers, that has this key in hand.
+
+    Raises:
+        IdempotencyInFlight: another one has.
+    """
+    if use in _in_flight:
+        raise IdempotencyInFlight
+    _in_flight.add(use)
     try:
-        yield Held(database=database, use=use, remembered=remembered)
-    except BaseException:
-        if remembered is None:
-            await asyncio.shield(database.write(let_go))
-        raise
+        name = f"request {use.owner_id} {use.operation} {use.key}"
+        async with database.peers.hold(name) as held:
+            if not held:
+                raise IdempotencyInFlight
+            yield
+    finally:
+        _in_flight.discard(use)

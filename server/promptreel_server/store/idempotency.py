@@ -20,7 +20,7 @@ class KeyUse:
 
 @dataclass(frozen=True, kw_only=True)
 class Remembered:
-    """What came with a key; no answer while the first request is in flight."""
+    """What came with a key; no answer while the first request is in flight, or where it broke."""
 
     request_hash: str | None
     answer: bytes | None
@@ -78,16 +78,11 @@ def forget(tx: Transaction, use: KeyUse) -> None:
     tx.execute(delete(idempotency).where(_THIS), _named(use))
 
 
-def clear_reservations(tx: Transaction) -> int:
-    """Let go of what was in flight when the server died; only at start."""
-    return tx.execute(delete(idempotency).where(idempotency.c.answer.is_(None))).rowcount
-
-
 def prune(tx: Transaction, before: datetime, *, most: int) -> int:
     """Forget at most `most` keys that were used before an instant; answers how many."""
     old = (
         select(idempotency.c.owner_id, idempotency.c.operation, idempotency.c.key)
-        .where(idempotency.c.created_at < before, idempotency.c.answer.is_not(None))
+        .where(idempotency.c.created_at < before)
         .limit(most)
     )
     rows = tx.execute(old).all()

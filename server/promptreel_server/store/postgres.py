@@ -32,16 +32,18 @@ _WRITING = "SELECT pg_advisory_xact_lock(%s, %s)"
 
 
 @asynccontextmanager
-async def open_postgres(url: str, *, clock: Clock = utc_now) -> AsyncIterator[Database]:
-    """Open a database, brought to the newest schema.
+async def open_postgres(
+    url: str, *, clock: Clock = utc_now, migrating: bool = True
+) -> AsyncIterator[Database]:
+    """Open a database, brought to the newest schema where that is wanted.
 
     Raises:
         Invalid: the URL is none of PostgreSQL.
-        Unavailable: it can't be reached, or refuses this user.
+        Unavailable: it can't be reached, refuses this user, or has an older schema.
     """
     address = _address(url)
     try:
-        await asyncio.to_thread(_bring_up_to_date, address)
+        await asyncio.to_thread(_bring_up_to_date, address, migrating=migrating)
     except psycopg.Error as error:
         raise Unavailable(
             f"PostgreSQL at {address.host or 'the local socket'} can't be used: "
@@ -77,11 +79,13 @@ def _conninfo(address: URL) -> str:
     return make_conninfo(plain, **_OPTIONS)
 
 
-def _bring_up_to_date(address: URL) -> None:
+def _bring_up_to_date(address: URL, *, migrating: bool) -> None:
     """Migrate, one server at a time, unless the schema is the newest."""
     with psycopg.connect(_conninfo(address), autocommit=True) as connection:
         if _revision(connection) == newest():
             return
+        if not migrating:
+            raise Unavailable("The database has an older schema; start a server to migrate it.")
         connection.execute("SET lock_timeout = 0")  # a migration of another server may take long
         connection.execute(_MIGRATING, [LOCKS, MIGRATING])
         if _revision(connection) != newest():
