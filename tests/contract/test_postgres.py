@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from promptreel_server.app import media_folders
 from promptreel_server.doctor import Finding, State, examine
@@ -217,6 +218,30 @@ async def test_connections_that_broke_are_told_as_passing_and_made_anew(
                 return False
 
         await eventually(held)
+
+
+@pytest.mark.parametrize("committed", [True, False])
+async def test_a_commit_whose_answer_is_lost_is_told_as_what_became_of_it(
+    url: str, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    commit = PGDialect_psycopg.do_commit
+
+    def break_off(_dialect: PGDialect_psycopg, connection: psycopg.Connection) -> None:
+        monkeypatch.setattr(PGDialect_psycopg, "do_commit", commit)
+        if committed:
+            connection.commit()
+        _end_connections(url)
+        connection.execute("SELECT 1")
+
+    async with open_postgres(url) as database:
+        assert await database.write(_tell) == 1
+        monkeypatch.setattr(PGDialect_psycopg, "do_commit", break_off)
+        if committed:
+            assert await database.write(_tell) == 2
+        else:
+            with pytest.raises(StoreUnavailable, match="connection broke"):
+                await database.write(_tell)
+        assert await database.write(_tell) == 2 + committed
 
 
 async def test_a_writer_that_waits_too_long_for_another_says_so(

@@ -38,6 +38,7 @@ class Database:
         clock: Clock = utc_now,
         peers: Peers | None = None,
         snapshot: str = "BEGIN",
+        came_through: Callable[[], bool] = lambda: False,
     ) -> None:
         self._reading = reading
         self._writing = writing
@@ -48,7 +49,7 @@ class Database:
         self.clock = clock
         self.news = News()
         self.peers = peers or NoPeers()
-        self._writer = Writer(writing, clock, self.news.tell, self.peers.announce)
+        self._writer = Writer(writing, clock, self.news.tell, self.peers.announce, came_through)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Database"]:

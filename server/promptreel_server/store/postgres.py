@@ -1,6 +1,8 @@
 """The store on PostgreSQL: several servers on one database, their writers taking turns."""
 
 import asyncio
+import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,12 +16,22 @@ from promptreel_server.clock import Clock, utc_now
 from promptreel_server.errors import Invalid, Unavailable
 from promptreel_server.store.database import Database
 from promptreel_server.store.migrate import migrate, newest
-from promptreel_server.store.postgres_peers import LOCKS, MIGRATING, WRITING, PostgresPeers
+from promptreel_server.store.postgres_peers import (
+    AGAIN_AFTER,
+    LOCKS,
+    MIGRATING,
+    WRITING,
+    PostgresPeers,
+)
+
+log = logging.getLogger(__name__)
 
 READERS = 4
 CONNECT_SECONDS = 10
 LOCK_SECONDS = 30
 """How long a transaction waits for the writers of other servers before it is refused."""
+SETTLE_SECONDS = 60.0
+"""How long to ask what became of a commit before it counts as failed."""
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 _OPTIONS: dict[str, Any] = {
@@ -50,13 +62,15 @@ async def open_postgres(
             f"{str(error).strip()}"
         ) from error
     peers = PostgresPeers(_conninfo(address))
+    commits = _Commits(address)
     database = Database(
-        reading=_engine(address, writing=False),
-        writing=_engine(address, writing=True),
+        reading=_reading(address),
+        writing=_writing(address, commits),
         readers=READERS,
         clock=clock,
         peers=peers,
         snapshot=SNAPSHOT,
+        came_through=commits.came_through,
     )
     async with database.running():
         yield database
@@ -99,33 +113,69 @@ def _revision(connection: "psycopg.Connection[tuple[Any, ...]]") -> str | None:
     return None if row is None else str(row[0])
 
 
-def _engine(address: URL, *, writing: bool) -> Engine:
-    """Make an engine: one connection whose transactions take turns, or a few that only read."""
-    if not writing:
-        engine = create_engine(
-            address,
-            pool_size=READERS,
-            max_overflow=0,
-            pool_reset_on_return=None,
-            isolation_level="AUTOCOMMIT",
-            connect_args=_OPTIONS,
-        )
+class _Commits:
+    """Knows whether a commit came through whose answer was lost with the connection."""
 
-        @event.listens_for(engine, "connect")
-        def _prepare(connection: Any, _record: Any) -> None:
-            connection.execute("SET default_transaction_read_only = on")
-            connection.commit()
+    def __init__(self, address: URL) -> None:
+        self._conninfo = _conninfo(address)
+        self._transaction = ""
 
-        return engine
-    engine = create_engine(address, pool_size=1, max_overflow=0, connect_args=_OPTIONS)
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
+    def begin(self, connection: Connection) -> None:
         """Wait for the writers of other servers: what a change reads stays true until it commits.
 
         Sequences of a feed come in the order of commits for the same reason.
         """
         connection.exec_driver_sql(_WRITING, (LOCKS, WRITING))
+        named = connection.exec_driver_sql("SELECT pg_current_xact_id()::text")
+        self._transaction = str(named.scalar_one())
+
+    def came_through(self) -> bool:
+        """Tell whether the last transaction was committed; waits for PostgreSQL to say so.
+
+        Where it does not in time, the answer is no: what is then written again may be counted
+        twice, which `promptreel doctor` would find.
+        """
+        until = time.monotonic() + SETTLE_SECONDS
+        while True:
+            try:
+                status = self._status()
+            except psycopg.Error:
+                status = "unknown"
+            if status in ("committed", "aborted") or time.monotonic() > until:
+                log.warning("the connection broke in a commit, which was %s", status)
+                return status == "committed"
+            time.sleep(AGAIN_AFTER)
+
+    def _status(self) -> str:
+        with psycopg.connect(self._conninfo, autocommit=True) as connection:
+            asked = connection.execute("SELECT pg_xact_status(%s::xid8)", [self._transaction])
+            row = asked.fetchone()
+        return str(row[0]) if row is not None else "unknown"
+
+
+def _reading(address: URL) -> Engine:
+    """Make an engine of a few connections that only read."""
+    engine = create_engine(
+        address,
+        pool_size=READERS,
+        max_overflow=0,
+        pool_reset_on_return=None,
+        isolation_level="AUTOCOMMIT",
+        connect_args=_OPTIONS,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.execute("SET default_transaction_read_only = on")
+        connection.commit()
+
+    return engine
+
+
+def _writing(address: URL, commits: _Commits) -> Engine:
+    """Make an engine of one connection whose transactions take turns with other servers'."""
+    engine = create_engine(address, pool_size=1, max_overflow=0, connect_args=_OPTIONS)
+    event.listen(engine, "begin", commits.begin)
 
     @event.listens_for(engine, "before_cursor_execute", retval=True)
     def _store_no_zeros(

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from promptreel_server.clock import Clock
 from promptreel_server.errors import StoreUnavailable, Unavailable
@@ -59,13 +60,21 @@ class Writer:
         clock: Clock,
         on_commit: Callable[[set[str]], None],
         announce: Callable[[Connection, set[str]], None],
+        came_through: Callable[[], bool],
     ) -> None:
+        """Write over an engine.
+
+        `on_commit` hears on the loop whose feeds a commit has moved, `announce` tells it to other
+        servers within the transaction, and `came_through` answers whether the last transaction was
+        committed though its commit was not answered.
+        """
         self._engine = engine
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._connection: Connection | None = None
         self._clock = clock
         self._on_commit = on_commit
         self._announce = announce
+        self._came_through = came_through
         self._queue: asyncio.Queue[_Change | None] = asyncio.Queue(MOST_QUEUED)
         self._stopped = False
         self._trouble = ""
@@ -195,6 +204,13 @@ class Writer:
                 self._announce(self._connection, moved)
             if alone and changes[0].error is not None:
                 begun.rollback()
+                return
+            try:
+                begun.commit()
+            except DBAPIError as error:
+                begun.rollback()
+                if not (error.connection_invalidated and self._came_through()):
+                    raise
 
     def _close(self) -> None:
         if self._connection is not None:
