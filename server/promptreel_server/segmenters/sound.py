@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from promptreel_server.segmenters.series import Growing, Scale, Series
 from promptreel_server.segmenters.voice import SAMPLE_RATE, WINDOW, Samples, Voice
 
 STEP = Fraction(WINDOW, SAMPLE_RATE)
@@ -19,8 +20,11 @@ TONE_WINDOWS = 16
 TONE_BANDS = 9
 """Bands over which a spectrum is smoothed to see what stands out of it."""
 STEADY = 1e-10
-BLOCK_BYTES = 1 << 14
-"""What is kept of four minutes, one number a window, is put away as one block."""
+
+VOICE = Scale(least=0.0, step=1 / 255)
+LEVEL = Scale(least=FLOOR, step=0.5)
+TONE = Scale(least=0.0, step=1 / 16)
+"""How finely the three are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +36,9 @@ class Heard:
     """
 
     start: Fraction
-    voice: NDArray[np.float16]
-    level: NDArray[np.float16]
-    tone: NDArray[np.float16]
+    voice: Series
+    level: Series
+    tone: Series
 
     def at(self, window: int) -> Fraction:
         """When a window begins."""
@@ -47,7 +51,7 @@ class Heard:
 
 
 class Listener:
-    """Takes the sound of one medium as it is decoded; keeps six bytes of every 32 ms."""
+    """Takes the sound of one medium as it is decoded; keeps three bytes of every 32 ms."""
 
     def __init__(self) -> None:
         """Begin with nothing heard."""
@@ -80,7 +84,7 @@ class Listener:
         self._voice = Voice()
         self._rest = np.zeros(0, np.float32)
         self._spectra = np.zeros((0, WINDOW // 2 + 1), np.float32)
-        self._voices, self._levels, self._tonality = _Numbers(), _Numbers(), _Numbers()
+        self._voices, self._levels, self._tonality = Growing(VOICE), Growing(LEVEL), Growing(TONE)
 
     def _take(self, samples: Samples) -> None:
         self._heard_any = True
@@ -123,23 +127,3 @@ class Listener:
         if len(voice):
             level, tone = self._levels.taken(), self._tonality.taken()
             self._stretches.append(Heard(start=self._start, voice=voice, level=level, tone=tone))
-
-
-class _Numbers:
-    """Numbers that become more and more, in blocks: nothing large is ever moved to grow."""
-
-    def __init__(self) -> None:
-        self._blocks: list[bytes] = []
-        self._last = bytearray()
-
-    def add(self, numbers: Samples) -> None:
-        self._last += numbers.astype(np.float16).tobytes()
-        if len(self._last) >= BLOCK_BYTES:
-            self._blocks.append(bytes(self._last))
-            self._last.clear()
-
-    def taken(self) -> NDArray[np.float16]:
-        """Answer all of them, and begin anew."""
-        whole = b"".join([*self._blocks, self._last])
-        self._blocks, self._last = [], bytearray()
-        return np.frombuffer(whole, np.float16)

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from promptreel_server.segmenters.series import BLOCK_WINDOWS
 from promptreel_server.segmenters.signals import Kind, Span
 from promptreel_server.segmenters.sound import TONE_WINDOWS, Heard
 from promptreel_server.segmenters.speech import talk
@@ -23,8 +24,6 @@ SHORTEST_WINDOWS = 12
 
 SHORTEST_MUSIC = 32
 """A second of tones is music."""
-BLOCK_WINDOWS = 1 << 15
-"""So many windows, 17 minutes, are named at once: memory must not grow with the medium."""
 UNSPOKEN = (Kind.SILENCE, Kind.NOISE, Kind.MUSIC)
 """What is heard while nobody talks; windows are labelled by the place in this list."""
 
@@ -83,7 +82,7 @@ def _append(spans: list[Span], span: Span) -> None:
 def _silence_level(heard: Heard) -> float:
     """The level, in decibels below full scale, under which this sound is silent."""
     part = heard.level[:: max(1, len(heard.level) // BLOCK_WINDOWS)]  # evenly, of what is long
-    loud = float(np.percentile(part.astype(np.float32), LOUD_PERCENTILE))
+    loud = float(np.percentile(part, LOUD_PERCENTILE))
     return min(max(loud - SILENCE_BELOW_LOUD, SILENCE_LIMITS[0]), SILENCE_LIMITS[1])
 
 
@@ -110,14 +109,14 @@ def _named(label: int, windows: int) -> Kind:
     return Kind.NOISE if kind is Kind.MUSIC and windows < SHORTEST_MUSIC else kind
 
 
-def _tone(heard: Heard, start: int, end: int) -> NDArray[np.float16]:
+def _tone(heard: Heard, start: int, end: int) -> NDArray[np.float32]:
     """How tonal each window is: the mean that begins with it, so that no speech before counts.
 
     The last windows have nothing after them but what comes next; they keep the last value.
     """
     ahead = heard.tone[start + TONE_WINDOWS - 1 : end]
-    last = heard.tone[max(start, end - 1)]
-    return np.concatenate([ahead, np.full(end - start - len(ahead), last, np.float16)])
+    (last,) = heard.tone[end - 1 : end]
+    return np.concatenate([ahead, np.full(end - start - len(ahead), last, np.float32)])
 
 
 def _smoothed(labels: NDArray[np.int64]) -> list[tuple[int, int]]:

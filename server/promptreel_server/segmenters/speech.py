@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from promptreel_server.segmenters.series import BLOCK_WINDOWS, Series
 from promptreel_server.segmenters.sound import STEP, Heard
 
 BEGINS, GOES_ON = 0.5, 0.35
@@ -65,12 +66,17 @@ def talk(heard: Heard) -> Talk:
     )
 
 
-def _runs(voice: NDArray[np.float16]) -> list[tuple[int, int]]:
+def _runs(voice: Series) -> list[tuple[int, int]]:
     """Stretches of windows in which talk goes on, each with a window in which it surely is."""
-    inside = np.zeros(len(voice) + 2, np.int8)
-    inside[1:-1] = voice >= GOES_ON
-    edges = np.flatnonzero(np.diff(inside)).reshape(-1, 2)
-    return [(int(a), int(b)) for a, b in edges if voice[a:b].max() >= BEGINS]
+    edges: list[int] = []
+    for first in range(0, len(voice), BLOCK_WINDOWS):
+        inside = (voice[first : first + BLOCK_WINDOWS] >= GOES_ON).astype(np.int8)
+        changes = np.flatnonzero(np.diff(inside, prepend=len(edges) % 2))
+        edges += (changes + first).tolist()
+    if len(edges) % 2:
+        edges.append(len(voice))
+    pairs = zip(edges[::2], edges[1::2], strict=True)
+    return [(a, b) for a, b in pairs if voice[a:b].max() >= BEGINS]
 
 
 def _words(heard: Heard) -> list[tuple[int, int]]:
@@ -88,7 +94,7 @@ def _words(heard: Heard) -> list[tuple[int, int]]:
     return words
 
 
-def _missed(beyond: NDArray[np.float16], *, at_edge: bool) -> int:
+def _missed(beyond: NDArray[np.float32], *, at_edge: bool) -> int:
     """How many windows beyond the end of a run still belong to it: those louder than the quiet.
 
     The network needs time to be sure, and lets go before an echo does. `beyond` are the levels

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from promptreel_server.segmenters.sound import STEP, Heard, Listener
+from promptreel_server.segmenters.series import Series
+from promptreel_server.segmenters.sound import LEVEL, STEP, TONE, VOICE, Heard, Listener
 from promptreel_server.segmenters.sounds import sounds
 from promptreel_server.segmenters.speech import talk
 from promptreel_server.segmenters.voice import SAMPLE_RATE, WINDOW, Voice
@@ -50,7 +51,10 @@ def spoken(*runs: tuple[float, float], until: float, voice: float = 0.99) -> Hea
         windows = slice(round(start / float(STEP)), round(end / float(STEP)))
         probability[windows], level[windows] = voice, -25
     return Heard(
-        start=Fraction(0), voice=probability, level=level, tone=np.full(count, 1, np.float16)
+        start=Fraction(0),
+        voice=Series.of(VOICE, probability),
+        level=Series.of(LEVEL, level),
+        tone=Series.of(TONE, np.full(count, 1, np.float16)),
     )
 
 
@@ -75,8 +79,8 @@ def test_music_noise_and_silence_are_told_apart() -> None:
 def test_what_is_heard_does_not_depend_on_how_it_arrives() -> None:
     parts = (chord(3), noise(2, -30))
     one, other = heard(*parts, piece=333), heard(*parts, piece=50_000)
-    np.testing.assert_allclose(one.voice, other.voice, atol=1e-3)
-    np.testing.assert_allclose(one.tone, other.tone, atol=1e-2)
+    np.testing.assert_allclose(one.voice[:], other.voice[:], atol=VOICE.step * 1.01)
+    np.testing.assert_allclose(one.tone[:], other.tone[:], atol=TONE.step * 1.01)
 
 
 def test_sound_is_placed_on_the_clock_of_the_container() -> None:
@@ -91,7 +95,8 @@ def test_sound_that_is_missing_for_a_moment_counts_as_silence() -> None:
     listener.feed(chord(2), Fraction(5))
     (stretch,) = listener.finish()
     assert float(stretch.end) == pytest.approx(7, abs=0.04)
-    assert float(stretch.level[round(3.5 / float(STEP))]) < -100
+    silent = round(3.5 / float(STEP))
+    assert stretch.level[silent : silent + 1].max() < -100
 
 
 def test_after_a_long_gap_listening_begins_anew() -> None:
@@ -119,7 +124,7 @@ def test_an_instrument_that_sounds_like_a_voice_for_a_moment_is_no_speech() -> N
     loud = Heard(
         start=stretch.start,
         voice=stretch.voice,
-        level=np.full_like(stretch.level, -24),
+        level=Series.of(LEVEL, np.full(len(stretch.level), -24.0)),
         tone=stretch.tone,
     )
     assert sentences(loud) == []
