@@ -20,6 +20,8 @@ TONE_WINDOWS = 16
 TONE_BANDS = 9
 """Bands over which a spectrum is smoothed to see what stands out of it."""
 STEADY = 1e-10
+MOST_AT_ONCE = 128 * WINDOW
+"""Samples listened to at once: what the network makes of them takes many times their room."""
 
 VOICE = Scale(least=0.0, step=1 / 255)
 LEVEL = Scale(least=FLOOR, step=0.5)
@@ -92,8 +94,8 @@ class Listener:
         waiting = np.concatenate([self._rest, samples])
         whole = len(waiting) // WINDOW * WINDOW
         self._rest = waiting[whole:]
-        if whole:
-            self._hear(waiting[:whole])
+        for first in range(0, whole, MOST_AT_ONCE):
+            self._hear(waiting[first : min(first + MOST_AT_ONCE, whole)])
 
     def _hear(self, samples: Samples) -> None:
         windows = samples.reshape(-1, WINDOW)
