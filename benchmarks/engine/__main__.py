@@ -1,6 +1,7 @@
 """What driving runs costs: throughput beside the ideal, CPU a segment, memory.
 
-Run from the project's folder: `python -m benchmarks.engine [--rounds 3]`. Each case is measured in
+Run from the project's folder: `python -m benchmarks.engine [--rounds 3]`, on a PostgreSQL with
+`--database-url URL`, which it fills. Each case is measured in
 a process of its own, the cases in turns, and medians of the rounds count. The ideal is what the
 model alone allows (segments x latency / calls in flight); the peer is an empty asyncio loop that
 sleeps as often in the same process. Exits with 1 where a target is missed.
@@ -68,10 +69,12 @@ def cases(segments: int, many: int) -> list[Measured]:
     ]
 
 
-def measure(case: Case) -> Taken:
+def measure(case: Case, database_url: str | None) -> Taken:
     """Measure a case in a process of its own."""
     words = [case.segments, case.media_items, case.latency, case.in_flight]
     argv = [sys.executable, "-m", "benchmarks.engine.case", *map(str, words)]
+    if database_url is not None:
+        argv.append(database_url)
     done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, check=True)
     return Taken(**json.loads(done.stdout))
 
@@ -102,11 +105,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--segments", type=int, default=5000)
     parser.add_argument("--many", type=int, default=100_000)
+    parser.add_argument("--database-url", help="A PostgreSQL in place of a new SQLite file.")
     asked = parser.parse_args()
     measured = cases(asked.segments, asked.many)
     for _ in range(asked.rounds):
         for one in measured:
-            one.rounds.append(measure(one.case))
+            one.rounds.append(measure(one.case, asked.database_url))
     Console(width=120).print(report(measured))
     sys.exit(not all(one.well for one in measured))
 

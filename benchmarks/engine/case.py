@@ -1,8 +1,9 @@
-"""One run through the real engine over a real SQLite file, and what it took.
+"""One run through the real engine over a real database, and what it took.
 
-Run as `python -m benchmarks.engine.case SEGMENTS MEDIA_ITEMS LATENCY IN_FLIGHT`; prints a line of
-JSON. Everything slow is left out: the media are facts without bytes, the model is a canned one that
-sleeps, and nothing is transcribed or embedded.
+Run as `python -m benchmarks.engine.case SEGMENTS MEDIA_ITEMS LATENCY IN_FLIGHT [URL]`; prints a
+line of JSON. The database is a new SQLite file, or that of the URL. Everything slow is left out:
+the media are facts without bytes, the model is a canned one that sleeps, and nothing is transcribed
+or embedded.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import resource
 import sys
 import tempfile
 import time
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,9 +23,12 @@ from sqlalchemy import select
 from promptreel_server.engine.lanes import LaneLimits
 from promptreel_server.extractors.canned import CannedScript
 from promptreel_server.garbage import collect_seldom
+from promptreel_server.model.ids import VIDEO, new_id
 from promptreel_server.model.media import MediaItem
 from promptreel_server.model.prompt import Prompt
 from promptreel_server.model.run import Run, RunStatus
+from promptreel_server.store.database import Database
+from promptreel_server.store.postgres import open_postgres
 from promptreel_server.store.sqlite import open_sqlite
 from promptreel_server.store.tables import runs
 from tests.engines import Rig, rig
@@ -56,13 +61,13 @@ class Taken:
     bare: float
 
 
-async def measure(case: Case, folder: Path) -> Taken:
+async def measure(case: Case, opened: AbstractAsyncContextManager[Database]) -> Taken:
     """Order a run and wait for its end."""
     bare = await _bare(case)
     script = CannedScript(latency_seconds=case.latency)
     lane = LaneLimits(first=case.in_flight, most=case.in_flight)  # as after a while
     async with (
-        open_sqlite(folder) as database,
+        opened as database,
         rig(database, script, lane=lane, segments_in_flight=case.in_flight) as made,
     ):
         prompt = await made.prompt()
@@ -85,7 +90,8 @@ async def measure(case: Case, folder: Path) -> Taken:
 
 
 async def _items(made: Rig, *, segments: int, media_items: int) -> list[MediaItem]:
-    names = [f"{segments}/{number}" for number in range(media_items)]  # or calls would be reused
+    unique = new_id(VIDEO)  # or calls would be reused
+    names = [f"{unique}/{number}" for number in range(media_items)]
     return [await made.add(seconds=segments // media_items, content=name) for name in names]
 
 
@@ -122,7 +128,7 @@ async def _bare(case: Case) -> float:
 
 def main() -> None:
     """Measure one case."""
-    segments, media_items, latency, in_flight = sys.argv[1:]
+    segments, media_items, latency, in_flight, *url = sys.argv[1:]
     case = Case(
         segments=int(segments),
         media_items=int(media_items),
@@ -130,7 +136,8 @@ def main() -> None:
         in_flight=int(in_flight),
     )
     with tempfile.TemporaryDirectory() as name:
-        print(json.dumps(asdict(uvloop.run(measure(case, Path(name))))))
+        opened = open_postgres(*url) if url else open_sqlite(Path(name))
+        print(json.dumps(asdict(uvloop.run(measure(case, opened)))))
 
 
 if __name__ == "__main__":

@@ -27,9 +27,11 @@ LOCKS = 0x50726F6D
 PRESENCE, WRITING, MIGRATING = 1, 2, 3
 
 _SESSION = (
-    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
+    "SET lock_timeout = 0"
 )
-"""PostgreSQL notices within half a minute that a server's machine is gone, and lets go for it."""
+"""PostgreSQL notices within half a minute that a server's machine is gone, and lets go for it; who
+joins waits for as long as another server needs to start."""
 
 
 class PostgresPeers:
