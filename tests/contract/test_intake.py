@@ -1,6 +1,7 @@
 """What comes in and what goes, when the server dies or changes its mind in between."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from promptreel_server.model.index import DeletionStatus
 from promptreel_server.model.media import MediaFacts, MediaItem
 from promptreel_server.store import deletions, feed, import_jobs, indexes, media
 from promptreel_server.store.database import Database
+from promptreel_server.store.transaction import Transaction
 from tests.media_items import FACTS
 
 MOST_ITEMS = 20
@@ -187,6 +189,46 @@ async def test_so_many_uploads_of_an_owner_come_in_at_once(intake: Intake) -> No
             pass
     async with await intake.imports.writer("ann"):
         pass
+
+
+async def test_bytes_that_came_before_need_no_room_to_be_compared(intake: Intake) -> None:
+    for number in range(MOST_ITEMS):
+        await intake.take(b"good %d" % number)
+
+    async with await intake.imports.writer("ann", again=True) as writer:
+        await writer.write(b"good 0")
+        assert (await writer.seal()).size == len(b"good 0")
+
+    assert len(intake.files()) == MOST_ITEMS
+
+
+async def test_who_leaves_while_the_row_waits_to_be_written_leaves_it_its_bytes(
+    intake: Intake,
+) -> None:
+    written, let_go = threading.Event(), threading.Event()
+
+    def hold_up(_tx: Transaction) -> None:
+        written.set()
+        let_go.wait(10)
+
+    before = asyncio.create_task(intake.database.write(hold_up))
+    await asyncio.to_thread(written.wait, 10)
+    taking = asyncio.create_task(intake.take(b"good"))
+    await _until(lambda: _queued(intake, 1))
+    taking.cancel()
+    await asyncio.wait([taking], timeout=0.2)
+    let_go.set()
+    await before
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    await intake.database.write(lambda _: None)  # behind all that was queued
+
+    [item] = await intake.all_media()
+    assert intake.files() == [intake.blobs.path(item.sha256)]
+
+
+async def _queued(intake: Intake, changes: int) -> bool:
+    return intake.database.waiting == changes
 
 
 async def test_bytes_without_a_row_and_half_written_ones_are_swept_at_start(

@@ -1,8 +1,9 @@
 """Imports: bytes become media items, from an upload or from a file below a media root."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from promptreel_server.errors import (
     Conflict,
     Invalid,
     MediaUnavailable,
+    PromptreelError,
     RateLimited,
     TooLarge,
     Unavailable,
@@ -103,8 +105,12 @@ class Imports:
             created_at=self._database.clock(),
         )
 
-    async def writer(self, owner_id: str) -> AbstractAsyncContextManager[BlobWriter]:
+    async def writer(
+        self, owner_id: str, *, again: bool = False
+    ) -> AbstractAsyncContextManager[BlobWriter]:
         """Begin to take in bytes of an owner; leaving the block forgets what was not kept.
+
+        `again`: they are only compared with what came before, and need no room.
 
         Raises:
             TooLarge: the owner's quota is spent.
@@ -112,9 +118,9 @@ class Imports:
         """
         limits = self._limits
         used = await self._database.read(lambda c: media.used(c, owner_id))
-        if used.items >= limits.most_items:
+        if used.items >= limits.most_items and not again:
             raise _too_many(used)
-        room = limits.quota_bytes - used.bytes
+        room = limits.most_bytes if again else limits.quota_bytes - used.bytes
         if room <= 0:
             raise self._too_much(used)
         if self._coming[owner_id] >= limits.at_once:
@@ -154,7 +160,7 @@ class Imports:
         """
         sealed = await writer.seal()
         if not sealed.size:
-            raise Invalid.field("file", "no byte came; send the file's content")
+            raise Invalid.field("file", "is empty; choose one that has content")
         begun = replace(job, bytes_transferred=sealed.size, total_bytes=sealed.size)
         try:
             facts = await self._probe(sealed.path)
@@ -166,6 +172,10 @@ class Imports:
             await writer.keep()
             try:
                 return await self._admit(begun, sealed, facts, remember)
+            except asyncio.CancelledError:  # the row may be queued, and is written all the same
+                with suppress(PromptreelError):
+                    await self._database.write(lambda _: None)
+                raise
             finally:
                 await drop_unused(self._database, self._blobs, sealed.sha256)
 
