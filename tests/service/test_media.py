@@ -163,6 +163,17 @@ def test_an_upload_with_a_key_happens_once(caller: Caller) -> None:
     assert len(_playground(caller)) == 1
 
 
+def test_an_upload_with_a_key_is_answered_again_when_its_index_has_gone(caller: Caller) -> None:
+    index_id = caller.index()
+    first = caller.upload(still().path, index_id=index_id, idempotency_key="up-1")
+    request = index_pb2.DeleteIndexRequest(index_id=index_id)
+    caller.indexes.DeleteIndex(request, metadata=caller.said())
+
+    again = caller.upload(still().path, index_id=index_id, idempotency_key="up-1")
+
+    assert again == first
+
+
 def test_a_refused_upload_lets_go_of_its_key(caller: Caller) -> None:
     refusal(lambda: caller.upload(b"", idempotency_key="up-1"))
 
@@ -259,9 +270,9 @@ def test_a_form_that_is_none_is_refused_without_trace(caller: Caller) -> None:
     assert _playground(caller) == []
 
 
-def _import(caller: Caller, uri: str, index_id: str) -> import_job_pb2.ImportJob:
+def _import(caller: Caller, uri: str, index_id: str, **said: str) -> import_job_pb2.ImportJob:
     request = video_pb2.CreateVideoRequest(title="Clip", video_uri=uri, index_id=index_id)
-    return caller.videos.CreateVideo(request, metadata=caller.said())
+    return caller.videos.CreateVideo(request, metadata=caller.said(**said))
 
 
 def test_a_file_below_a_media_root_is_imported(caller: Caller) -> None:
@@ -277,6 +288,21 @@ def test_a_file_below_a_media_root_is_imported(caller: Caller) -> None:
     assert done.source_kind == enums_pb2.SourceKind.Value.uri
     assert _video(caller, done.video_ids[0]).video_uri == path.as_uri()
     assert path.exists()
+
+
+def test_an_import_with_a_key_is_answered_again_when_its_file_has_gone(caller: Caller) -> None:
+    index_id = caller.index()
+    path = caller.live.root / f"{caller.owner}.png"
+    path.write_bytes(still().path.read_bytes())
+    first = _import(caller, path.as_uri(), index_id, idempotency_key="in-1")
+    caller.until_imported(first.job_id)
+    path.unlink()
+
+    again = _import(caller, path.as_uri(), index_id, idempotency_key="in-1")
+    other = refusal(lambda: _import(caller, "file:///etc", index_id, idempotency_key="in-1"))
+
+    assert again == first
+    assert other.http_status == 422
 
 
 @pytest.mark.parametrize(

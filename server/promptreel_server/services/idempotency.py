@@ -53,12 +53,6 @@ def key_use(operation: str) -> KeyUse | None:
     return None if key is None else KeyUse(owner_id=call.owner_id, operation=operation, key=key)
 
 
-async def is_new(database: Database, operation: str) -> bool:
-    """Tell whether the current call is to be served, as far as its key goes: none, or a new one."""
-    use = key_use(operation)
-    return use is None or await database.read(lambda c: idempotency.find(c, use)) is None
-
-
 async def once(
     database: Database,
     operation: str,
@@ -97,6 +91,26 @@ async def once(
     return answer
 
 
+async def answered(
+    database: Database, operation: str, request: Message, answer_type: type[Answer]
+) -> Answer | None:
+    """Answer again what the key of the current call was answered; None where it is new.
+
+    Ask it ahead of checks whose outcome may be another by now, such as whether a file is there.
+
+    Raises:
+        IdempotencyKeyReused: the key came with another request.
+        IdempotencyInFlight: the first request with the key has not ended.
+    """
+    use = key_use(operation)
+    found = None if use is None else await database.read(lambda c: idempotency.find(c, use))
+    if found is None:
+        return None
+    answer = replay(found, request_hash(request), answer_type)
+    current_call().headers.append(REPLAYED)
+    return answer
+
+
 def replay(found: Remembered, digest: str, answer_type: type[Answer]) -> Answer:
     """Answer again what was remembered.
 
@@ -123,6 +137,11 @@ class Held:
     database: Database
     use: KeyUse | None
     remembered: Remembered | None = None
+
+    @property
+    def used(self) -> bool:
+        """Whether an earlier request came with the key."""
+        return self.remembered is not None
 
     def complete(self, tx: Transaction, digest: str, answer: Message) -> None:
         """Remember the answer, in the transaction that makes it true."""

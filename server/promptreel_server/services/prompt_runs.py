@@ -33,7 +33,7 @@ from promptreel_server.services.failure_messages import (
     sum_of,
     video_message,
 )
-from promptreel_server.services.idempotency import is_new, once
+from promptreel_server.services.idempotency import answered, once
 from promptreel_server.services.llm_call_messages import STATUS as CALL_STATUS
 from promptreel_server.services.llm_call_messages import llm_call_message
 from promptreel_server.services.result_messages import result_message, synthesis_message
@@ -94,12 +94,15 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
         self, request: prompt_run_pb2.ExecutePromptRunRequest, context: Context
     ) -> run_pb2.PromptRun:
         """Accept a run and set it going."""
-        filled = self._filled(request)
+        operation, filled = "ExecutePromptRun", self._filled(request)
+        again = await answered(self._database, operation, filled, run_pb2.PromptRun)
+        if again is not None:
+            return again
         wanted = order(filled)
         self._engine.extractor(wanted.settings.processing_model)
         answer = await once(
             self._database,
-            "ExecutePromptRun",
+            operation,
             filled,
             lambda tx: run_message(self._engine.accept(tx, wanted)),
             run_pb2.PromptRun,
@@ -248,10 +251,12 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
             force=request.force,
             idempotency_key=call.idempotency_key,
         )
+        operation, answer_type = "RetryFailedSegments", prompt_run_pb2.RetryFailedSegmentsResponse
+        again = await answered(self._database, operation, request, answer_type)
+        if again is not None:
+            return again
         written: list[Retry] = []
-        plan: Plan | None = None
-        if await is_new(self._database, "RetryFailedSegments"):
-            plan = await self._plan(request.run_id, codes, wanted)
+        plan = await self._plan(request.run_id, codes, wanted)
 
         def act(tx: Transaction) -> prompt_run_pb2.RetryFailedSegmentsResponse:
             run = runs.fetch(tx.connection, call.owner_id, request.run_id)
@@ -268,13 +273,7 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
                 skipped_count=len(skipped),
             )
 
-        answer = await once(
-            self._database,
-            "RetryFailedSegments",
-            request,
-            act,
-            prompt_run_pb2.RetryFailedSegmentsResponse,
-        )
+        answer = await once(self._database, operation, request, act, answer_type)
         await self._engine.retry(written)
         return answer
 
@@ -313,8 +312,10 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
 
         def read(c: Connection) -> Page[Retry]:
             runs.fetch(c, owner_id, request.run_id)
-            run_segments.fetch(c, *ids)
-            return retries.page(c, *ids, part)
+            page = retries.page(c, *ids, part)
+            if not page.items:  # the stand-in of a medium goes away, its retries do not
+                run_segments.fetch(c, *ids)
+            return page
 
         page = await self._database.read(read)
         return prompt_run_pb2.ListSegmentRetriesResponse(

@@ -37,8 +37,8 @@ class Uploads:
         owner = current_call().owner_id
         async with held(self._database, OPERATION) as key:
             header = await _header(requests)
-            job = await self._begin(header)
-            async with await self._imports.writer(owner) as writer:
+            job = await self._begin(header, key)
+            async with await self._imports.writer(owner, again=key.used) as writer:
                 async for request in requests:
                     if request.WhichOneof("part") != "chunk":
                         raise Invalid.field("header", "comes once, as the first message")
@@ -50,28 +50,32 @@ class Uploads:
         owner = current_call().owner_id
         async with (
             held(self._database, OPERATION) as key,
-            await self._imports.writer(owner) as writer,
+            await self._imports.writer(owner, again=key.used) as writer,
         ):
 
             async def open_file(fields: Mapping[str, str]) -> BlobWriter:
                 if "title" in fields:  # else it comes behind the file, and is checked there
-                    await self._begin(_form_header(fields, "upload"))
+                    await self._begin(_form_header(fields, "upload"), key)
                 return writer
 
             form = await FormReader(open_file).read(bodies)
             header = _form_header(form.fields, form.file_name)
-            job = await self._begin(header)
+            job = await self._begin(header, key)
             return await self._finish(job, header, writer, key)
 
-    async def _begin(self, header: video_pb2.UploadHeader) -> ImportJob:
-        """Check what bytes are to become and make their job, which is stored when it is done."""
+    async def _begin(self, header: video_pb2.UploadHeader, key: Held) -> ImportJob:
+        """Check what bytes are to become and make their job, which is stored when it is done.
+
+        What came with its key before was checked then, and is only compared.
+        """
         upload = Upload(
             owner_id=current_call().owner_id,
             title=header.title,
             index_id=header.index_id or None,
             file_name=header.file_name,
         )
-        await self._database.read(lambda c: self._imports.check(c, upload))
+        if not key.used:
+            await self._database.read(lambda c: self._imports.check(c, upload))
         return self._imports.new_job(upload, SourceKind.UPLOAD)
 
     async def _finish(

@@ -16,7 +16,7 @@ from promptreel_server.model.page import Page
 from promptreel_server.services import index_messages, video_messages
 from promptreel_server.services.call import current_call
 from promptreel_server.services.cursors import Cursors, Listing
-from promptreel_server.services.idempotency import once
+from promptreel_server.services.idempotency import answered, once
 from promptreel_server.services.import_messages import import_job
 from promptreel_server.services.run_lists import RunLists
 from promptreel_server.services.uploads import Uploads
@@ -59,7 +59,10 @@ class VideoService(video_pb2_grpc.VideoServiceServicer):
         self, request: video_pb2.CreateVideoRequest, context: Context
     ) -> import_job_pb2.ImportJob:
         """Start to import a media item from a URI."""
-        owner = current_call().owner_id
+        operation, owner = "CreateVideo", current_call().owner_id
+        again = await answered(self._database, operation, request, import_job_pb2.ImportJob)
+        if again is not None:
+            return again
         if not request.index_id:
             raise Invalid.field("index_id", "name the index it goes to")
         upload = Upload(
@@ -72,7 +75,7 @@ class VideoService(video_pb2_grpc.VideoServiceServicer):
         def act(tx: Transaction) -> import_job_pb2.ImportJob:
             return import_job(self._from_uris.accept(tx, upload, request.video_uri))
 
-        answer = await once(self._database, "CreateVideo", request, act, import_job_pb2.ImportJob)
+        answer = await once(self._database, operation, request, act, import_job_pb2.ImportJob)
         self._from_uris.wake()
         return answer
 
