@@ -81,7 +81,13 @@ def _where(event: Event) -> str:
 
 
 def _error(event: Event) -> str | None:
-    return event.payload.get("error_message") or None
+    """Why it failed: before any operation, or operation by operation."""
+    failures = event.payload.get("failures") or {}
+    told = [
+        f"{failure['code']} in {operation.replace('_', ' ')}, {failure['message']}"
+        for operation, failure in failures.items()
+    ]
+    return event.payload.get("error_message") or "; ".join(told) or None
 
 
 def _reason(message: str | None) -> str:

@@ -83,12 +83,14 @@ class ItemProgress:
         self.seconds_total = float(payload.get("seconds_total", 0.0))
         if "total_segments" in payload:
             self.total_segments = int(payload["total_segments"])
+            self._completed.clear()  # cut anew by a retry: what stood for it before is gone
+            self._failed.clear()
 
     def status_told(self, payload: Mapping[str, Any]) -> None:
         """Take note of its status, title and error."""
         self.status = str(payload.get("status", self.status))
         self.title = str(payload.get("title") or self.title)
-        self.error_message = payload.get("error_message") or self.error_message
+        self.error_message = payload.get("error_message")
         if self.status in TERMINAL:
             self.phase = ""
 

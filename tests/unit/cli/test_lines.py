@@ -37,6 +37,22 @@ def test_a_failure_is_told_at_once_with_where_and_why() -> None:
     assert lines[-1] == "clip: 00:05.5 – 00:09.0 failed: The model did not answer in time."
 
 
+def test_a_failed_operation_is_told_with_its_code() -> None:
+    failed = {"code": "blocked", "message": "The model refused: SAFETY."}
+    lines = written(
+        event(
+            "segment.failed",
+            segment="b",
+            start_time=5.5,
+            end_time=9.0,
+            error_message=None,
+            failures={"field_extraction": failed},
+        ),
+    )
+
+    assert lines[-1].endswith("failed: blocked in field extraction, The model refused: SAFETY.")
+
+
 def test_counts_are_told_now_and_then_and_when_they_are_complete() -> None:
     lines = written(
         event("prompt_run.progress", phase="extracting", total_segments=4),

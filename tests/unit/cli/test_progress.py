@@ -42,6 +42,22 @@ def test_a_retry_that_succeeds_turns_a_failure_into_a_completion() -> None:
     assert (progress.completed, progress.failed) == (1, 0)
 
 
+def test_a_media_item_that_is_cut_anew_is_counted_anew() -> None:
+    why = "Nothing in it can be decoded."
+    progress = folded(
+        event("prompt_run.progress", phase="extracting", total_segments=1),
+        event("segment.failed", segment="stand-in", error_message=why),
+        event("media.processing.failed", status="failed", error_message=why),
+        event("media.processing.started", status="processing", title="clip"),
+        event("prompt_run.progress", phase="extracting", total_segments=2),
+        event("segment.completed", segment="a"),
+        event("segment.completed", segment="b"),
+    )
+
+    assert (progress.completed, progress.failed) == (2, 0)
+    assert progress.items["video_1"].error_message is None
+
+
 def test_cutting_is_told_in_seconds_of_the_medium() -> None:
     progress = folded(
         event("media.processing.started", status="processing", title="clip"),
