@@ -167,7 +167,7 @@ async def _pieces(
     if running.timed_out or returncode == -signal.SIGKILL:
         raise MediaUnreadable("Decoding took longer than a medium of this length may take.")
     if not decoded_any:
-        last_words = running.stderr_tail.rpartition("\n")[2]
+        last_words = running.stderr_tail.rpartition("\n")[2].removeprefix("fd:: ")
         raise MediaUnreadable(f"Nothing in it can be decoded: {last_words or 'no frames'}.")
 
 
