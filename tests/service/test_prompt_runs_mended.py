@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,15 +12,17 @@ import grpc
 import pytest
 from sqlalchemy import select
 
-from promptreel.v2 import enums_pb2, index_pb2, prompt_run_pb2, video_pb2
+from promptreel.v2 import enums_pb2, index_pb2, prompt_run_pb2, retry_pb2, video_pb2
 from promptreel_server.engine import retry_orders
-from promptreel_server.store.tables import media
+from promptreel_server.model.event import EventType
+from promptreel_server.store.tables import events, media
 from tests.service.caller import refusal, until
 from tests.service.runner import SEGMENTS, Runner, Status
 
 Retrying = enums_pb2.RetryStatus.Value
 Code = enums_pb2.FailureCode.Value
 Operation = enums_pb2.Operation.Value
+Standing = enums_pb2.MediaStatus.Value
 
 LONG = (20, 20)
 """Shots of a clip of 40 s: more segments than calls are in flight at first."""
@@ -48,6 +51,26 @@ def _synthesis_ended(runner: Runner, run_id: str, video_ids: list[str]) -> bool:
         return None if any(one.status in open_ones for one in made) else True
 
     return until(look)
+
+
+def _told(runner: Runner, run_id: str) -> list[tuple[EventType, str]]:
+    """The types of the events of a run, each with the media item it is about."""
+    statement = select(events.c.event_type, events.c.video_id).where(events.c.run_id == run_id)
+    return [tuple(row) for row in runner.read(lambda c: c.execute(statement).all())]
+
+
+def _retries(runner: Runner, of: retry_pb2.Retry) -> list[retry_pb2.Retry]:
+    """The retries of the segment that a retry is of."""
+    request = prompt_run_pb2.ListSegmentRetriesRequest(
+        run_id=of.run_id, video_id=of.video_id, segment_id=of.segment_id
+    )
+    said = runner.caller.said()
+    return list(runner.caller.runs.ListSegmentRetries(request, metadata=said).data)
+
+
+def _standing(runner: Runner, video_id: str) -> int:
+    request = video_pb2.GetVideoRequest(video_id=video_id)
+    return runner.caller.videos.GetVideo(request, metadata=runner.caller.said()).status
 
 
 def _failed_ids(runner: Runner, run_id: str) -> list[str]:
@@ -150,6 +173,21 @@ def test_a_retry_keeps_the_history(runner: Runner) -> None:
     assert [one.retry_id for one in listed.data] == [retry.retry_id]
     assert len(_failed_ids(runner, run.run_id)) == 2
     runner.check_sums(run.run_id)
+
+
+def test_a_medium_stands_as_its_latest_run_does_also_after_retries(runner: Runner) -> None:
+    video_id = runner.video()
+    earlier = runner.finished(video_id, processing_model="canned:weary")
+    run = runner.finished(video_id, processing_model="canned:weary")
+    standing = [_standing(runner, video_id)]
+
+    for run_id in (earlier.run_id, run.run_id):
+        for retry in runner.retry_all(run_id).retries:
+            assert runner.retry_ended(retry).status == Retrying.completed
+        standing.append(_standing(runner, video_id))
+        assert (EventType.MEDIA_PROCESSING_COMPLETED, video_id) in _told(runner, run_id)
+
+    assert standing == [Standing.failed, Standing.failed, Standing.processed]
 
 
 def test_failed_segments_are_chosen_by_code(runner: Runner) -> None:
@@ -347,6 +385,21 @@ def test_deleted_media_end_their_retries(runner: Runner) -> None:
     runner.check_sums(run.run_id)
 
 
+def test_an_index_that_is_deleted_ends_all_retries_at_once_and_tells_it(runner: Runner) -> None:
+    index_id = runner.caller.index()
+    ids = [runner.video(*LONG, index_id=index_id) for _ in range(2)]
+    run = runner.finished(*ids, processing_model="canned:weary", video_segment_duration=1)
+
+    answer = runner.retry_all(run.run_id)
+    runner.caller.delete_index(index_id)
+    runner.caller.until_deleted(index_id)
+
+    told = Counter(event_type for event_type, _ in _told(runner, run.run_id))
+    ended = told[EventType.RETRY_COMPLETED] + told[EventType.RETRY_FAILED]
+    assert ended == answer.retry_count == 80
+    assert told[EventType.RETRY_STARTED] < 40, "those of the second medium were not begun"
+
+
 def test_an_index_deleted_during_a_run_takes_the_run_with_it(runner: Runner) -> None:
     index_id = runner.caller.index()
     runner.video(*LONG, index_id=index_id)
@@ -386,12 +439,15 @@ def test_media_that_can_not_be_read_fail_before_any_operation_and_can_be_mended(
     assert manifest.operation_counts.field_extraction == 0
     assert list(segment.failed_operations) == [Operation.processing]
     assert segment.projection_only
+    assert (EventType.VIDEO_RESULT_FAILED, video_id) in _told(runner, run.run_id)
 
     retry = runner.retry(run.run_id, video_id, segment.segment_id, force=True)
     ended = runner.retry_ended(retry)
     mended = runner.ended(run.run_id)
 
+    assert retry.message == "The media item will be cut again, and then its segments attempted."
     assert ended.status == Retrying.completed, ended.error
+    assert _retries(runner, retry) == [ended]
     assert mended.status == Status.completed
     assert not mended.HasField("error_message")
     assert mended.video_level_completed_items == 1

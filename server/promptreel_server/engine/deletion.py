@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from promptreel_server.engine.stops import Stops
 from promptreel_server.media.blobs import BlobStore
@@ -72,6 +73,8 @@ class Deleter:
     async def carry_out(self, deletion: Deletion) -> None:
         """Let work in hand end, then remove rows and bytes; does what is left, however often."""
         items = await self._database.read(lambda c: media.with_deletion(c, deletion.deletion_id))
+        for item in items:  # all at once: else the last ones are worked on while the first end
+            await self._database.write(partial(removals.give_up, video_id=item.video_id))
         for item in items:
             await self._let_go(item)
         await self._advance(deletion, DeletionStatus.DELETING)
@@ -86,7 +89,6 @@ class Deleter:
 
     async def _let_go(self, item: MediaItem) -> None:
         """Wait until no run and no retry works on a media item."""
-        await self._database.write(lambda tx: removals.give_up(tx, item.video_id))
         while await self._database.read(lambda c: removals.in_hand(c, item.video_id)):
             self._stops.stop_media(item.video_id)
             await asyncio.sleep(LOOK_EVERY)

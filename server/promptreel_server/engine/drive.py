@@ -279,15 +279,7 @@ def _refusal(outcome: SegmentOutcome) -> Failure | None:
     return failure
 
 
-_MEDIA_STATUS = {
-    RunMediaStatus.COMPLETED: MediaStatus.PROCESSED,
-    RunMediaStatus.PARTIAL: MediaStatus.PROCESSED,
-    RunMediaStatus.FAILED: MediaStatus.FAILED,
-    RunMediaStatus.CANCELLED: MediaStatus.NOT_PROCESSED,
-}
-
-
 def _close(tx: Transaction, claim: Claim, *, error_message: str | None = None) -> None:
     ended = run_media.close(tx, claim.held, error_message=error_message)
     if ended is not None:
-        media.set_status(tx, [ended.video_id], _MEDIA_STATUS[ended.status])
+        media.set_status(tx, [ended.video_id], run_media.MEDIA_STATUS[ended.status])

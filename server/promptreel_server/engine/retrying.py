@@ -18,6 +18,7 @@ from promptreel_server.model.segment import SegmentRun
 from promptreel_server.store import (
     media,
     outcomes,
+    removals,
     retries,
     run_media,
     run_segments,
@@ -30,7 +31,6 @@ from promptreel_server.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
-DELETED = "The media item is being deleted."
 INTERNAL = "The retry broke off with an internal error; see the server's log."
 
 
@@ -67,7 +67,7 @@ class Retrier:
             await self._go(taken)
         except Stopped:
             if not self._means.stops.draining:
-                await self._give_up(taken, DELETED, RetryStatus.CANCELLED)
+                await self._give_up(taken, removals.DELETED, RetryStatus.CANCELLED)
         except StoreUnavailable:
             raise
         except PromptreelError as error:

@@ -104,7 +104,11 @@ def retry_message(retry: Retry, *, asked: bool = False) -> retry_pb2.Retry:
     )
     if asked:
         operations = ", ".join(operation.value for operation in retry.operations)
-        message.message = f"The segment will be attempted again: {operations}."
+        message.message = (
+            f"The segment will be attempted again: {operations}."
+            if operations
+            else "The media item will be cut again, and then its segments attempted."
+        )
         if retry.idempotency_key is not None:
             message.idempotency_key = retry.idempotency_key
     for operation, succeeded in retry.outcome.items():

@@ -6,10 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, exists, func, select, tuple_, update
 
 from promptreel_server.model.media import MediaItem, MediaType
-from promptreel_server.model.retry import RetryStatus
 from promptreel_server.model.run import RunMediaStatus, SynthesisStatus
 from promptreel_server.store import media, run_media, runs
-from promptreel_server.store.retries import IS_OPEN
+from promptreel_server.store.retries import IS_OPEN, cancel_of_media
 from promptreel_server.store.tables import (
     attempts,
     embeddings,
@@ -25,6 +24,9 @@ from promptreel_server.store.tables import run_media as run_media_table
 from promptreel_server.store.tables import runs as runs_table
 from promptreel_server.store.transaction import Transaction
 
+DELETED = "The media item is being deleted."
+"""Why a retry of it was cancelled."""
+
 _BULK: tuple[tuple[Table, tuple[str, ...]], ...] = (
     (run_segments, ("run_id", "video_id", "ordinal")),
     (llm_calls, ("llm_call_id",)),
@@ -35,11 +37,7 @@ _BULK: tuple[tuple[Table, tuple[str, ...]], ...] = (
 
 def give_up(tx: Transaction, video_id: str) -> None:
     """Cancel what waits for a media item; what is in hand sees that it is being deleted."""
-    tx.execute(
-        update(retries)
-        .where(retries.c.video_id == video_id, IS_OPEN, retries.c.status == RetryStatus.PENDING)
-        .values(status=RetryStatus.CANCELLED, completed_at=tx.now)
-    )
+    cancel_of_media(tx, video_id, DELETED)
     waiting = select(run_media_table.c.run_id).where(
         run_media_table.c.video_id == video_id,
         run_media_table.c.status == RunMediaStatus.PENDING,

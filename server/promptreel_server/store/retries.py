@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, update
 
 from promptreel_server.errors import NotFound
 from promptreel_server.model.event import EventType
@@ -219,31 +219,46 @@ def end(
 
 def cancel_open(tx: Transaction, run_id: str) -> int:
     """End the retries of a run that have not begun; answers how many."""
-    waiting = (retries.c.run_id == run_id, IS_OPEN, retries.c.status == RetryStatus.PENDING)
-    named = select(retries.c.owner_id, retries.c.retry_id, retries.c.video_id, retries.c.segment_id)
+    return _cancel_waiting(tx, retries.c.run_id == run_id, _STOPPED)
+
+
+def cancel_of_media(tx: Transaction, video_id: str, error: str) -> int:
+    """End the retries of a media item that have not begun, in whatever runs; answers how many."""
+    return _cancel_waiting(tx, retries.c.video_id == video_id, error)
+
+
+def _cancel_waiting(tx: Transaction, which: ColumnElement[bool], error: str) -> int:
+    waiting = (which, IS_OPEN, retries.c.status == RetryStatus.PENDING)
+    named = select(
+        retries.c.owner_id,
+        retries.c.retry_id,
+        retries.c.run_id,
+        retries.c.video_id,
+        retries.c.segment_id,
+    )
     ended = tx.execute(named.where(*waiting).order_by(retries.c.retry_id)).all()
     if not ended:
         return 0
     tx.execute(
         update(retries)
         .where(*waiting)
-        .values(status=RetryStatus.CANCELLED, completed_at=tx.now, error=_STOPPED, outcome={})
+        .values(status=RetryStatus.CANCELLED, completed_at=tx.now, error=error, outcome={})
     )
     news = [
         feed.NewEvent(
             event_type=_ENDED[RetryStatus.CANCELLED],
-            run_id=run_id,
+            run_id=row.run_id,
             video_id=row.video_id,
             segment_id=row.segment_id,
             payload={
                 "retry_id": row.retry_id,
                 "status": RetryStatus.CANCELLED.value,
-                "error": _STOPPED,
+                "error": error,
             },
         )
         for row in ended
     ]
-    feed.append_all(tx, ended[0].owner_id, news)
+    feed.append_all(tx, ended[0].owner_id, news)  # runs and media items have one owner each
     return len(ended)
 
 

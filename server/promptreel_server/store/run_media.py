@@ -7,10 +7,11 @@ from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, liter
 
 from promptreel_server.errors import NotFound
 from promptreel_server.model.event import EventType
+from promptreel_server.model.media import MediaStatus
 from promptreel_server.model.operation import Operation, OperationStatus
 from promptreel_server.model.run import Run, RunMedia, RunMediaStatus
 from promptreel_server.model.segment import SegmentStatus
-from promptreel_server.store import feed, retries, runs
+from promptreel_server.store import feed, media, retries, runs
 from promptreel_server.store.tables import media as media_table
 from promptreel_server.store.tables import retries as retries_table
 from promptreel_server.store.tables import run_media, run_segments, segments
@@ -30,6 +31,14 @@ _EVENT: Mapping[RunMediaStatus, EventType] = {
     RunMediaStatus.FAILED: EventType.MEDIA_PROCESSING_FAILED,
     RunMediaStatus.CANCELLED: EventType.MEDIA_PROCESSING_FAILED,
 }
+
+MEDIA_STATUS: Mapping[RunMediaStatus, MediaStatus] = {
+    RunMediaStatus.COMPLETED: MediaStatus.PROCESSED,
+    RunMediaStatus.PARTIAL: MediaStatus.PROCESSED,
+    RunMediaStatus.FAILED: MediaStatus.FAILED,
+    RunMediaStatus.CANCELLED: MediaStatus.NOT_PROCESSED,
+}
+"""What the end of its latest run makes of a media item."""
 
 
 def claim(tx: Transaction, run: Run, video_id: str) -> RunMedia | None:
@@ -161,6 +170,14 @@ def settle(
     tx: Transaction, item: RunMedia, status: RunMediaStatus, *, error_message: str | None = None
 ) -> None:
     """Give a media item a terminal status, tell it, and recount and close the run."""
+    _turn(tx, item, status, error_message)
+    runs.close(tx, item.run_id)
+
+
+def _turn(
+    tx: Transaction, item: RunMedia, status: RunMediaStatus, error_message: str | None
+) -> None:
+    """Give a media item a terminal status, tell it, and count it."""
     tx.execute(
         update(run_media)
         .where(run_media.c.run_id == item.run_id, run_media.c.video_id == item.video_id)
@@ -176,7 +193,6 @@ def settle(
         payload={"status": status.value, "error_message": error_message},
     )
     runs.count_media(tx, item.run_id, item.media_type, item.status, status)
-    runs.close(tx, item.run_id)
 
 
 def _ended_status(row: Row[Any], *, failed: bool) -> RunMediaStatus:
@@ -199,16 +215,10 @@ def restate(tx: Transaction, run_id: str, video_id: str) -> None:
         return
     status = _ended_status(row, failed=False)
     if status is not row.status:
-        tx.execute(
-            update(run_media)
-            .where(run_media.c.run_id == run_id, run_media.c.video_id == video_id)
-            .values(
-                status=status,
-                error_message=None if status is RunMediaStatus.COMPLETED else row.error_message,
-                updated_at=tx.now,
-            )
-        )
-        runs.count_media(tx, run_id, row.media_type, row.status, status)
+        message = None if status is RunMediaStatus.COMPLETED else row.error_message
+        _turn(tx, _run_media(row), status, message)
+        if of_video(tx.connection, video_id, 1)[0].run_id == run_id:
+            media.set_status(tx, [video_id], MEDIA_STATUS[status])
     runs.close(tx, run_id)
 
 

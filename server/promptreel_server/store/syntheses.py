@@ -75,6 +75,7 @@ def give_up(tx: Transaction, item: RunMedia, message: str) -> None:
     if found is not None and not found.status.terminal:
         values = {"status": SynthesisStatus.FAILED, "error_message": message}
         _write(tx, item, {**values, "completed_at": tx.now})
+        _tell(tx, item, SynthesisStatus.FAILED, message)
 
 
 def finish(tx: Transaction, outcome: SynthesisOutcome) -> None:
@@ -101,7 +102,14 @@ def finish(tx: Transaction, outcome: SynthesisOutcome) -> None:
         },
     )
     llm_calls.record(tx, item, outcome.prompt_id, outcome.calls, fingerprint=outcome.fingerprint)
-    failed = made.status is SynthesisStatus.FAILED
+    tokens = sum(call.total_tokens for call in outcome.calls)
+    _tell(tx, item, made.status, made.error_message, tokens)
+
+
+def _tell(
+    tx: Transaction, item: RunMedia, status: SynthesisStatus, message: str | None, tokens: int = 0
+) -> None:
+    failed = status is SynthesisStatus.FAILED
     feed.append(
         tx,
         item.owner_id,
@@ -109,11 +117,7 @@ def finish(tx: Transaction, outcome: SynthesisOutcome) -> None:
         run_id=item.run_id,
         video_id=item.video_id,
         index_id=item.index_id,
-        payload={
-            "status": made.status.value,
-            "error_message": made.error_message,
-            "tokens": sum(call.total_tokens for call in outcome.calls),
-        },
+        payload={"status": status.value, "error_message": message, "tokens": tokens},
     )
 
 
