@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, func, insert, select
 
-from promptreel_server.errors import StoreUnavailable
+from promptreel_server.errors import StoreUnavailable, Unavailable
 from promptreel_server.store import sqlite, writer
 from promptreel_server.store.database import Database
 from promptreel_server.store.sqlite import open_sqlite
@@ -83,6 +83,22 @@ async def test_a_file_that_another_program_locks_is_told_and_the_lock_passes(
         await database.write(lambda tx: put(tx, ["one"]))
         assert (readable, await database.read(count)) == (before + 1, before + 2)
     assert refused.value.retry_after
+
+
+async def test_a_lock_that_can_not_be_opened_is_a_folder_that_can_not_be_written(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / sqlite.LOCK_NAME).mkdir()
+    with pytest.raises(Unavailable, match=r"can't be written \(Is a directory\)"):
+        async with open_sqlite(tmp_path):
+            pass
+
+
+async def test_what_is_no_database_is_told_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / sqlite.FILE_NAME).write_bytes(b"no database, though of its length" * 100)
+    with pytest.raises(Unavailable, match=r"can't be used \(file is not a database\)"):
+        async with open_sqlite(tmp_path):
+            pass
 
 
 async def test_a_statement_that_is_wrong_is_no_passing_trouble(database: Database) -> None:

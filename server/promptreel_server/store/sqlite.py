@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError
 
 from promptreel_server.clock import Clock, utc_now
 from promptreel_server.errors import Unavailable
@@ -32,15 +33,13 @@ async def open_sqlite(
     """Open the database of a data folder, brought to the newest schema.
 
     Raises:
-        Unavailable: another server holds the folder, or it can't be written.
+        Unavailable: another server holds the folder, it can't be written, or holds no database.
     """
     _make(folder)
     lock = _lock(folder) if exclusive else None
     try:
         path = folder / FILE_NAME
-        if not is_current(path):
-            migrate(f"sqlite:///{path}")
-        _write_ahead(path)
+        _bring_up(path)
         database = Database(
             reading=_engine(path, writing=False),
             writing=_engine(path, writing=True),
@@ -60,15 +59,21 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / LOCK_NAME).touch(mode=0o600)
     except OSError as error:
-        raise Unavailable(
-            f"The data folder {folder} can't be written ({error.strerror}); "
-            "choose another with --data."
-        ) from error
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"The data folder {folder} can't be written ({error.strerror}); choose another with --data."
+    )
 
 
 def _lock(folder: Path) -> int:
     """Hold the folder for this process; the operating system lets go when it dies."""
-    descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -79,10 +84,21 @@ def _lock(folder: Path) -> int:
     return descriptor
 
 
-def _write_ahead(path: Path) -> None:
-    """Give a file its journal mode, which it keeps: connections that did it at once would clash."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
+def _bring_up(path: Path) -> None:
+    """Bring a file to the newest schema, and to its journal mode, which it keeps.
+
+    Connections that did it at once would clash.
+    """
+    try:
+        if not is_current(path):
+            migrate(f"sqlite:///{path}")
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+    except (sqlite3.DatabaseError, DatabaseError) as error:
+        why = getattr(error, "orig", error)
+        raise Unavailable(
+            f"The database {path} can't be used ({why}); `promptreel doctor` says more."
+        ) from error
 
 
 def _engine(path: Path, *, writing: bool) -> Engine:
