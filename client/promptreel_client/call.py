@@ -1,5 +1,6 @@
 """Calls as data: what to ask and how to read the answer, whichever way it travels."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -8,9 +9,12 @@ from uuid import uuid4
 from google.protobuf.message import Message
 
 from promptreel_client.decoding import decode
+from promptreel_client.errors import InvalidRequestError
 from promptreel_client.pages import Page
 
 T = TypeVar("T")
+
+_KEY = re.compile(r"[!-~]{1,255}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,7 @@ def writing(request: Message, kind: type[T], idempotency_key: str | None) -> Cal
     return Call(
         request=request,
         read=lambda answer: decode(answer, kind),
-        idempotency_key=idempotency_key or new_key(),
+        idempotency_key=key_of(idempotency_key),
     )
 
 
@@ -87,6 +91,20 @@ def paging_items(request: Message, kind: type[T]) -> Paged[T]:
         )
 
     return Paged(request=request, read_page=read_page)
+
+
+def key_of(given: str | None) -> str:
+    """Answer the idempotency key that the caller gave, or one of our own where that is None.
+
+    Raises:
+        InvalidRequestError: it is not 1 to 255 visible ASCII characters.
+    """
+    if given is None:
+        return new_key()
+    if not _KEY.fullmatch(given):
+        wanted = "must be 1 to 255 visible ASCII characters"
+        raise InvalidRequestError.of_field("idempotency_key", wanted)
+    return given
 
 
 def new_key() -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from promptreel.v2 import api_key_pb2 as pb
 from promptreel.v2 import enums_pb2
-from promptreel_client.call import Call, new_key, reading, reading_all, writing
+from promptreel_client.call import Call, key_of, reading, reading_all, writing
 from promptreel_client.model.api_keys import ApiKey, RotatedApiKey
 from promptreel_client.requests.words import numbers
 
@@ -78,4 +78,4 @@ def delete(key_id: str, *, idempotency_key: str | None = None) -> Call[str]:
         return answer.message
 
     request = pb.DeleteApiKeyRequest(key_id=key_id)
-    return Call(request=request, read=read, idempotency_key=idempotency_key or new_key())
+    return Call(request=request, read=read, idempotency_key=key_of(idempotency_key))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from promptreel.v2 import prompt_pb2 as pb
-from promptreel_client.call import Call, new_key, reading, reading_all, writing
+from promptreel_client.call import Call, key_of, reading, reading_all, writing
 from promptreel_client.model.prompts import (
     Prompt,
     PromptUsage,
@@ -126,7 +126,7 @@ def delete(prompt_id: str, *, force: bool = False, idempotency_key: str | None =
         return answer.message
 
     request = pb.DeletePromptRequest(prompt_id=prompt_id, force=force)
-    return Call(request=request, read=read, idempotency_key=idempotency_key or new_key())
+    return Call(request=request, read=read, idempotency_key=key_of(idempotency_key))
 
 
 def usage(prompt_id: str) -> Call[PromptUsage]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from promptreel.v2 import video_pb2 as pb
-from promptreel_client.call import Call, Paged, new_key, paging, reading, reading_all, writing
+from promptreel_client.call import Call, Paged, key_of, paging, reading, reading_all, writing
 from promptreel_client.model.import_jobs import ImportJob
 from promptreel_client.model.runs import PromptRun
 from promptreel_client.model.segments import Segment
@@ -44,7 +44,7 @@ def upload(
         title=title,
         index_id=index_id,
         on_progress=on_progress,
-        idempotency_key=idempotency_key or new_key(),
+        idempotency_key=key_of(idempotency_key),
     )
 
 

@@ -1,5 +1,6 @@
 """What is asked becomes the request that the contract knows, or is refused by name."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from promptreel.v2 import enums_pb2
 from promptreel_client import errors
 from promptreel_client.model import SegmentationMode, Target, TargetType, VideoLevel
-from promptreel_client.requests import api_keys, failures, prompt_runs, prompts, videos
+from promptreel_client.requests import api_keys, failures, indexes, prompt_runs, prompts, videos
 from promptreel_client.structs import from_struct
 
 SCHEMA = {"type": "object", "properties": {"mood": {"enum": ["calm", "tense", None]}}}
@@ -48,6 +49,12 @@ def test_an_estimate_asks_for_the_very_run() -> None:
         prompt_id="prompt_1", target={"type": "playground"}, **settings
     ).request
     assert estimate.run == execute(**settings)
+
+
+@pytest.mark.parametrize("key", ["", " ", "two words", "clé", "x" * 256])
+def test_a_key_that_is_no_key_is_refused_before_it_is_sent(key: str) -> None:
+    for make in (indexes.create, prompts.delete, videos.delete):
+        assert refused(partial(make, "it", idempotency_key=key)) == "idempotency_key"
 
 
 def test_words_may_be_members_or_text() -> None:
