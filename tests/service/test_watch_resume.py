@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from promptreel.v2 import event_pb2, event_pb2_grpc, prompt_run_pb2, rest_pb2
+from tests.service.caller import refusal
 from tests.service.runner import Runner
 
 KILLS = 50
@@ -104,6 +105,13 @@ def test_fifty_kills_at_any_byte_are_mended_by_last_event_id(runner: Runner, way
     assert kills > 10
     assert seen == _events_of(_frames(whole))
     assert whole.startswith(": open\n\n")
+
+
+@pytest.mark.parametrize("header", ["-1", "one", str(2**63), "9" * 5000])
+def test_a_last_event_id_that_is_none_is_refused(runner: Runner, header: str) -> None:
+    refused = refusal(lambda: list(_sse(runner, "stream", "run_any", header)))
+
+    assert (refused.http_status, refused.violations) == (400, ("Last-Event-ID",))
 
 
 def _sse(runner: Runner, way: str, run_id: str, last: str | None) -> Any:

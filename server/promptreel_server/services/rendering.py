@@ -94,5 +94,6 @@ def _same(value: Any) -> Any:
 
 _SPECIAL: dict[str, Write] = {
     "google.protobuf.Timestamp": lambda message: message.ToJsonString(),
+    "google.protobuf.Duration": lambda message: message.ToJsonString(),
     "google.protobuf.Struct": structs.from_struct,
 }

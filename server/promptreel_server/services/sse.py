@@ -15,9 +15,17 @@ CONTENT_TYPE = "text/event-stream"
 STREAM_ERROR = "processing.stream_error"
 
 
-def frame(event: str, message: Message, sequence: int) -> bytes:
-    """Frame one message: `id:` is where to resume, `data:` its JSON on one line."""
-    return f"id: {sequence}\nevent: {event}\ndata: ".encode() + render(message) + b"\n\n"
+LAST_SEQUENCE = 2**63 - 1
+"""No sequence is larger, nor is one of more digits."""
+
+
+def frame(event: str, message: Message, sequence: int | None) -> bytes:
+    """Frame one message: `id:` is where to resume, `data:` its JSON on one line.
+
+    Without a sequence the reader goes on from the last one it was told.
+    """
+    resume = "" if sequence is None else f"id: {sequence}\n"
+    return f"{resume}event: {event}\ndata: ".encode() + render(message) + b"\n\n"
 
 
 def comment(text: str) -> bytes:
@@ -34,7 +42,8 @@ def resume_after(asked: int | None) -> int | None:
     header = current_call().last_event_id
     if not header:
         return asked
-    if not header.isdigit():
+    digits = len(str(LAST_SEQUENCE))
+    if not header.isdigit() or len(header) > digits or int(header) > LAST_SEQUENCE:
         raise Invalid.field("Last-Event-ID", "the id of an event seen before")
     return int(header)
 
@@ -68,7 +77,7 @@ def _split(values: Iterable[str]) -> list[str]:
 async def stream(frames: AsyncGenerator[bytes]) -> AsyncGenerator[HttpBody]:
     """Send frames, opened by a comment, so that headers go out at once.
 
-    Once the stream has begun an error can only be told as an event.
+    Once the stream has begun an error can only be told as an event; it is none of the feed's.
     """
     begun = False
     try:
@@ -83,7 +92,7 @@ async def stream(frames: AsyncGenerator[bytes]) -> AsyncGenerator[HttpBody]:
         if not begun:
             raise
         told = event_pb2.StreamError(code=error.reason, message=error.message)
-        yield _body(frame(STREAM_ERROR, told, 0))
+        yield _body(frame(STREAM_ERROR, told, None))
 
 
 def _body(data: bytes) -> HttpBody:
