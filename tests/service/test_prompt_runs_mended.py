@@ -454,6 +454,22 @@ def test_media_that_can_not_be_read_fail_before_any_operation_and_can_be_mended(
     assert runner.manifest(run.run_id).failed_segments == 0
 
 
+def test_a_retry_after_whose_cut_no_segment_succeeds_says_so(runner: Runner) -> None:
+    video_id = runner.video(3, 5)  # bytes that no other test stands on
+    smart = {"video_segmentation_type": "smart", "video_segment_duration": None}
+    with _bytes_away(runner, video_id):
+        run = runner.finished(video_id, processing_model="canned:hopeless", **smart)
+    (segment_id,) = _failed_ids(runner, run.run_id)
+
+    ended = runner.retry_ended(runner.retry(run.run_id, video_id, segment_id, force=True))
+
+    assert (ended.status, ended.error) == (
+        Retrying.failed,
+        "No segment succeeded; the manifest says why.",
+    )
+    assert runner.manifest(run.run_id).operation_counts.field_extraction > 0
+
+
 def test_what_a_retry_takes_up_in_a_stopped_run_goes_on_and_can_be_stopped_again(
     runner: Runner,
 ) -> None:

@@ -185,8 +185,8 @@ def _end_by_segment(tx: Transaction, taken: _Taken) -> None:
 
 
 _ITEM_ENDED = {
-    RunMediaStatus.FAILED: RetryStatus.FAILED,
-    RunMediaStatus.CANCELLED: RetryStatus.CANCELLED,
+    RunMediaStatus.FAILED: (RetryStatus.FAILED, "No segment succeeded; the manifest says why."),
+    RunMediaStatus.CANCELLED: (RetryStatus.CANCELLED, "It was stopped before its end."),
 }
 
 
@@ -194,5 +194,5 @@ def _end_by_item(tx: Transaction, taken: _Taken) -> None:
     """End the retry of a stand-in as its media item ended; a server that drains leaves it open."""
     held = run_media.fetch(tx.connection, taken.retry.run_id, taken.retry.video_id)
     if held.status.terminal:
-        status = _ITEM_ENDED.get(held.status, RetryStatus.COMPLETED)
-        retries.end(tx, taken.retry, status, {}, error=held.error_message)
+        status, why = _ITEM_ENDED.get(held.status, (RetryStatus.COMPLETED, None))
+        retries.end(tx, taken.retry, status, {}, error=held.error_message or why)
