@@ -55,8 +55,8 @@ class Intake:
     def files(self) -> list[Path]:
         return sorted(path for path in self.folder.rglob("*") if path.is_file())
 
-    async def accept(self, path: Path) -> ImportJob:
-        upload = Upload(owner_id="ann", title="Clip", index_id=None, file_name=path.name)
+    async def accept(self, path: Path, index_id: str | None = None) -> ImportJob:
+        upload = Upload(owner_id="ann", title="Clip", index_id=index_id, file_name=path.name)
         return await self.database.write(
             lambda tx: self.from_uris.accept(tx, upload, path.as_uri())
         )
@@ -283,6 +283,21 @@ async def test_a_file_that_is_gone_when_its_turn_comes_fails_its_import(
 
     assert (await intake.job(job.job_id)).status is ImportStatus.FAILED
     assert intake.files() == []
+
+
+async def test_an_import_is_not_begun_whose_index_has_gone(intake: Intake, tmp_path: Path) -> None:
+    path = tmp_path / "root" / "clip.mp4"
+    path.write_bytes(b"good")
+    index = await intake.database.write(lambda tx: indexes.create(tx, "ann", "Archive"))
+    job = await intake.accept(path, index.index_id)
+    await intake.database.write(lambda tx: deletions.request_index(tx, "ann", index.index_id))
+
+    async with _running(intake.from_uris.run()):
+        await _until(lambda: _ended(intake, job))
+
+    events = await intake.database.read(lambda c: feed.after(c, "ann", 0, feed.EventFilter(), 10))
+    assert "being deleted" in ((await intake.job(job.job_id)).error_message or "")
+    assert [event.event_type for event in events] == [EventType.IMPORT_FAILED]
 
 
 async def test_a_cancelled_import_is_not_begun(intake: Intake, tmp_path: Path) -> None:

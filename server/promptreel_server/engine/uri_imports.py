@@ -17,7 +17,7 @@ from promptreel_server.media.library import opened_below, resolve_uri
 from promptreel_server.model.event import EventType
 from promptreel_server.model.import_job import ImportJob, ImportStatus, SourceKind
 from promptreel_server.steady import unbroken, woken
-from promptreel_server.store import import_jobs
+from promptreel_server.store import import_jobs, indexes
 from promptreel_server.store.database import Database
 from promptreel_server.store.transaction import Transaction
 
@@ -148,6 +148,8 @@ class UriImports:
 
     async def _begin(self, job: ImportJob, size: int) -> ImportJob:
         def change(tx: Transaction) -> ImportJob:
+            if job.index_id is not None:  # it may have gone while the job waited
+                indexes.fetch_open(tx.connection, job.owner_id, job.index_id)
             begun = replace(job, status=ImportStatus.IMPORTING, started_at=tx.now, total_bytes=size)
             saved = import_jobs.put(tx, begun)
             if not saved.status.terminal:
