@@ -185,6 +185,13 @@ local function read_complaint(text)
   if field then
     return field, "is in the path; leave it out of the query"
   end
+  field = text:match("oneof field '_([%w_]+)' is already set")
+  if field then
+    return field, "comes more than once"
+  end
+  if text:find("cannot start list", 1, true) then
+    return nil, "The body has a list where one value is meant; compare it with GET /openapi.json."
+  end
   if text:find("Root element must be a message", 1, true) then
     return nil, "The body must be a JSON object."
   end

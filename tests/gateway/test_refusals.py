@@ -53,6 +53,17 @@ def test_a_known_path_with_another_method_says_which_it_knows(
     assert refusal_of(answer)["code"] == "method_not_allowed"
 
 
+def test_a_query_parameter_that_comes_twice_is_named(rest: httpx.Client) -> None:
+    answer = rest.get("/api/v2/prompt-runs?limit=1&limit=2")
+    assert violations_of(answer) == [{"field": "limit", "description": "comes more than once"}]
+
+
+def test_a_list_in_place_of_one_value_is_called_so(rest: httpx.Client) -> None:
+    answer = rest.post("/api/v2/indexes", json={"name": ["a", "b"]})
+    assert violations_of(answer) == []
+    assert "a list where one value is meant" in str(refusal_of(answer)["message"])
+
+
 def test_an_unknown_query_parameter_is_named(rest: httpx.Client) -> None:
     answer = rest.get("/api/v2/prompt-runs", params={"colour": "red"})
     assert [violation["field"] for violation in violations_of(answer)] == ["colour"]

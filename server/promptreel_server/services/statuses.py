@@ -57,7 +57,9 @@ def known(error: BaseException, request_id: str) -> PromptreelError:
     if isinstance(error, PromptreelError):
         return error
     if isinstance(error, DecodeError):
-        return Invalid("The request is no message of this method; generate the stubs anew.")
+        return Invalid(
+            "The request can't be read: a text in it is no UTF-8, or it is none of this method."
+        )
     if _is_storage(error):
         logger.error("Storage failed in request %s", request_id, exc_info=error)
         return Unavailable(
