@@ -1,9 +1,10 @@
 """What comes in and what goes, when the server dies or changes its mind in between."""
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -205,26 +206,35 @@ async def test_bytes_that_came_before_need_no_room_to_be_compared(intake: Intake
 async def test_who_leaves_while_the_row_waits_to_be_written_leaves_it_its_bytes(
     intake: Intake,
 ) -> None:
-    written, let_go = threading.Event(), threading.Event()
-
-    def hold_up(_tx: Transaction) -> None:
-        written.set()
-        let_go.wait(10)
-
-    before = asyncio.create_task(intake.database.write(hold_up))
-    await asyncio.to_thread(written.wait, 10)
-    taking = asyncio.create_task(intake.take(b"good"))
-    await _until(lambda: _queued(intake, 1))
-    taking.cancel()
-    await asyncio.wait([taking], timeout=0.2)
-    let_go.set()
-    await before
+    async with _held_up(intake):
+        taking = asyncio.create_task(intake.take(b"good"))
+        await _until(lambda: _queued(intake, 1))
+        taking.cancel()
+        await asyncio.wait([taking], timeout=0.2)
     with pytest.raises(asyncio.CancelledError):
         await taking
     await intake.database.write(lambda _: None)  # behind all that was queued
 
     [item] = await intake.all_media()
     assert intake.files() == [intake.blobs.path(item.sha256)]
+
+
+@asynccontextmanager
+async def _held_up(intake: Intake) -> AsyncIterator[None]:
+    """Have all changes wait for the end of the block."""
+    begun, let_go = threading.Event(), threading.Event()
+
+    def hold_up(_: Transaction) -> None:
+        begun.set()
+        let_go.wait(10)
+
+    before = asyncio.create_task(intake.database.write(hold_up))
+    await asyncio.to_thread(begun.wait, 10)
+    try:
+        yield
+    finally:
+        let_go.set()
+        await before
 
 
 async def _queued(intake: Intake, changes: int) -> bool:
@@ -298,6 +308,40 @@ async def test_an_import_is_not_begun_whose_index_has_gone(intake: Intake, tmp_p
     events = await intake.database.read(lambda c: feed.after(c, "ann", 0, feed.EventFilter(), 10))
     assert "being deleted" in ((await intake.job(job.job_id)).error_message or "")
     assert [event.event_type for event in events] == [EventType.IMPORT_FAILED]
+
+
+async def test_an_import_has_its_turn_beside_all_the_uploads_that_may_come_in(
+    intake: Intake, tmp_path: Path
+) -> None:
+    path = tmp_path / "root" / "clip.mp4"
+    path.write_bytes(b"good")
+    async with AsyncExitStack() as uploads:
+        for _ in range(AT_ONCE):
+            await uploads.enter_async_context(await intake.imports.writer("ann"))
+        job = await intake.accept(path)
+        async with _running(intake.from_uris.run()):
+            await _until(lambda: _ended(intake, job))
+
+    assert (await intake.job(job.job_id)).status is ImportStatus.COMPLETED
+
+
+async def test_a_file_that_is_cut_off_while_it_is_copied_is_not_taken_for_the_whole(
+    intake: Intake, tmp_path: Path
+) -> None:
+    path = tmp_path / "root" / "clip.mp4"
+    path.write_bytes(b"good, and whole")
+    job = await intake.accept(path)
+
+    async with AsyncExitStack() as running:
+        async with _held_up(intake):
+            await running.enter_async_context(_running(intake.from_uris.run()))
+            await _until(lambda: _queued(intake, 1))  # it has been looked at, and waits to begin
+            os.truncate(path, 6)
+        await _until(lambda: _ended(intake, job))
+
+    ended = await intake.job(job.job_id)
+    assert (ended.status, intake.files()) == (ImportStatus.FAILED, [])
+    assert "changed while it was copied" in (ended.error_message or "")
 
 
 async def test_a_cancelled_import_is_not_begun(intake: Intake, tmp_path: Path) -> None:

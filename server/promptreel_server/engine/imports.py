@@ -106,11 +106,12 @@ class Imports:
         )
 
     async def writer(
-        self, owner_id: str, *, again: bool = False
+        self, owner_id: str, *, again: bool = False, upload: bool = True
     ) -> AbstractAsyncContextManager[BlobWriter]:
         """Begin to take in bytes of an owner; leaving the block forgets what was not kept.
 
-        `again`: they are only compared with what came before, and need no room.
+        `again`: they are only compared with what came before, and need no room. `upload`: they are
+        one of the uploads that may come in at the same time; an import has had its turn already.
 
         Raises:
             TooLarge: the owner's quota is spent.
@@ -123,14 +124,16 @@ class Imports:
         room = limits.most_bytes if again else limits.quota_bytes - used.bytes
         if room <= 0:
             raise self._too_much(used)
-        if self._coming[owner_id] >= limits.at_once:
+        if upload and self._coming[owner_id] >= limits.at_once:
             raise RateLimited(
                 f"{limits.at_once} uploads of yours come in already; wait for one to end.",
                 retry_after=5.0,
             )
         if room < limits.most_bytes:
-            return self._counted(owner_id, self._blobs.writer(limit=room, refusal=_no_room(room)))
-        return self._counted(owner_id, self._blobs.writer(limit=limits.most_bytes))
+            opened = self._blobs.writer(limit=room, refusal=_no_room(room))
+        else:
+            opened = self._blobs.writer(limit=limits.most_bytes)
+        return self._counted(owner_id, opened) if upload else opened
 
     @asynccontextmanager
     async def _counted(

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from promptreel_server.engine.imports import Imports, Upload, retryable, tell
-from promptreel_server.errors import PromptreelError, StoreUnavailable
+from promptreel_server.errors import MediaUnavailable, PromptreelError, StoreUnavailable
 from promptreel_server.media.blobs import BlobWriter
 from promptreel_server.media.library import opened_below, resolve_uri
 from promptreel_server.model.event import EventType
@@ -142,7 +142,7 @@ class UriImports:
         begun = await self._begin(job, size)
         if begun.status.terminal:
             return
-        async with await self._imports.writer(job.owner_id) as writer:
+        async with await self._imports.writer(job.owner_id, upload=False) as writer:
             await self._copy(path, writer, begun)
             await self._imports.finish(begun, writer)
 
@@ -159,7 +159,11 @@ class UriImports:
         return await self._database.write(change)
 
     async def _copy(self, path: Path, writer: BlobWriter, job: ImportJob) -> None:
-        """Copy a file piece by piece, and tell now and then how far it has come."""
+        """Copy a file piece by piece, and tell now and then how far it has come.
+
+        Raises:
+            MediaUnavailable: it is no longer there, or not as long as it was.
+        """
         copied, told = 0, time.monotonic()
         with opened_below(path, self._roots) as file:
             while piece := await asyncio.to_thread(os.read, file, _PIECE):
@@ -168,6 +172,8 @@ class UriImports:
                 if time.monotonic() - told >= _TOLD_EVERY_SECONDS:
                     told = time.monotonic()
                     await self._tell_progress(replace(job, bytes_transferred=copied))
+        if copied != job.total_bytes:
+            raise MediaUnavailable("The file changed while it was copied; try again once it rests.")
 
     async def _tell_progress(self, job: ImportJob) -> None:
         def change(tx: Transaction) -> None:
