@@ -76,6 +76,11 @@ class ItemProgress:
         lost.discard(segment_id)
         return new
 
+    def mended(self, segment_id: str) -> None:
+        """Take note of a retry that succeeded; its segment may be gone, cut anew into others."""
+        if segment_id in self._failed:
+            self.segment(segment_id, failed=False)
+
     def phase_told(self, payload: Mapping[str, Any]) -> None:
         """Take note of what is being done with it, and how far that has come."""
         self.phase = str(payload.get("phase", ""))
@@ -164,7 +169,7 @@ class RunProgress:
                 if item.segment(event.segment_id, failed=outcome == "failed"):
                     self.pace.note(event.created_at)
             case ["segment", "retry", "completed"] if event.segment_id:
-                item.segment(event.segment_id, failed=False)
+                item.mended(event.segment_id)
             case ["video_result", _]:
                 item.phase = ""
             case _:

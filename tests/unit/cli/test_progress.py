@@ -52,6 +52,7 @@ def test_a_media_item_that_is_cut_anew_is_counted_anew() -> None:
         event("prompt_run.progress", phase="extracting", total_segments=2),
         event("segment.completed", segment="a"),
         event("segment.completed", segment="b"),
+        event("segment.retry.completed", segment="stand-in"),
     )
 
     assert (progress.completed, progress.failed) == (2, 0)
