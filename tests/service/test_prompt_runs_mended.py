@@ -496,6 +496,26 @@ def test_what_a_retry_takes_up_in_a_stopped_run_goes_on_and_can_be_stopped_again
     assert mended.stop_state == stopped.stop_state
 
 
+def test_a_stop_before_the_synthesis_of_what_was_cut_anew_leaves_it_undone_not_failed(
+    runner: Runner,
+) -> None:
+    video_id = runner.video(6, 3)  # bytes that no other test stands on
+    smart = {"video_segmentation_type": "smart", "video_segment_duration": None}
+    with _bytes_away(runner, video_id):
+        run = runner.finished(video_id, processing_model="canned:sluggish", **smart)
+    (segment_id,) = _failed_ids(runner, run.run_id)
+
+    retry = runner.retry(run.run_id, video_id, segment_id, force=True)
+    until(lambda: runner.get(run.run_id).total_segments == 2 or None)
+    time.sleep(0.4)  # both calls are in flight now, and may finish
+    runner.cancel(run.run_id)
+    runner.retry_ended(retry)
+    ended = runner.ended(run.run_id)
+
+    assert ended.completed_segments == ended.total_segments == 2
+    assert (ended.status, ended.video_level_failed_items) == (Status.cancelled, 0)
+
+
 @contextmanager
 def _bytes_away(runner: Runner, video_id: str) -> Iterator[None]:
     """Hide the bytes of a media item for the length of the block."""

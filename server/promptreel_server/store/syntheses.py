@@ -66,7 +66,8 @@ def start(tx: Transaction, item: RunMedia) -> None:
 def reset(tx: Transaction, item: RunMedia) -> None:
     """Note that a synthesis reads something else now and is to be redone, where there is one."""
     if find(tx.connection, item.run_id, item.video_id) is not None:
-        _write(tx, item, {"status": SynthesisStatus.PENDING, "completed_at": None})
+        values = {"status": SynthesisStatus.PENDING, "error_message": None, "completed_at": None}
+        _write(tx, item, values)
 
 
 def give_up(tx: Transaction, item: RunMedia, message: str) -> None:

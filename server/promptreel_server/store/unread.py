@@ -77,6 +77,7 @@ def reopen(tx: Transaction, held: RunMedia) -> None:
     """Take a stand-in away and let its media item, and the run, be driven again."""
     stand_in = segments.c.segmentation_id == f"{PREFIX}{held.run_id}_{held.video_id}"
     run_media.clear_plan(tx, held)
+    syntheses.reset(tx, held)
     tx.execute(delete(segments).where(stand_in))
     tx.execute(
         update(tables.run_media)
