@@ -130,6 +130,16 @@ def test_without_a_server_it_does_not_come_up_and_says_so(
     assert not psutil.pid_exists(alone.pid)
 
 
+def test_a_folder_that_can_not_be_written_is_told_as_such(
+    thread: LoopThread, stand_in: StandIn, tmp_path: Path
+) -> None:
+    folder = tmp_path / "gateway"
+    folder.write_text("in its place")
+    broken = thread.run(make_gateway(stand_in.port, folder))
+    with pytest.raises(errors.Unavailable, match="gateway can't be written"):
+        thread.run(broken.start())
+
+
 def test_a_configuration_that_envoy_refuses_is_told_with_its_reason(
     thread: LoopThread, stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,9 +64,16 @@ class Gateway:
         The gRPC server must be SERVING before. Raises `errors.PortTaken` where another program
         listens there and `errors.Unavailable` where it does not come up; nothing is left running.
         """
-        self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._log.exists() and self._log.stat().st_size > LONGEST_LOG:
-            self._log.replace(self._log.with_name(f"{self._log.name}.1"))
+        try:
+            self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._log.exists() and self._log.stat().st_size > LONGEST_LOG:
+                self._log.replace(self._log.with_name(f"{self._log.name}.1"))
+            self._log.touch(mode=0o600)
+        except OSError as error:
+            raise errors.Unavailable(
+                f"The gateway's folder {self._work_dir} can't be written ({error.strerror}); "
+                "let the server's user write it."
+            ) from error
         try:
             await self._launch()
             await self._healthy()
