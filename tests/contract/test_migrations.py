@@ -7,6 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from promptreel_server.errors import Unavailable
 from promptreel_server.store.migrate import is_current, migrate
 from promptreel_server.store.tables import metadata
 from tests.postgres import Postgres
@@ -37,3 +38,13 @@ def test_a_migrated_file_is_known_to_be_current_and_others_are_not(tmp_path: Pat
     empty = is_current(path)
     migrate(f"sqlite:///{path}")
     assert (absent, empty, is_current(path)) == (False, False, True)
+
+
+def test_a_database_of_a_newer_version_is_told_as_such(url: str) -> None:
+    migrate(url)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    engine.dispose()
+    with pytest.raises(Unavailable, match="newer version"):
+        migrate(url)

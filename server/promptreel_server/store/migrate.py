@@ -5,6 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from promptreel_server.errors import Unavailable
+
 log = logging.getLogger(__name__)
 
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -31,12 +33,22 @@ def migrate(url: str) -> None:
     """Apply the migrations that a database lacks; nothing where it lacks none.
 
     `url` is that of a blocking driver, such as `sqlite:///…`.
+
+    Raises:
+        Unavailable: its schema is none that this version knows.
     """
     from alembic import command  # a third of a second, and seldom needed
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise Unavailable(
+            f"The database can't be brought to the schema of this version ({error}); if a newer "
+            "version has used it, install that one again."
+        ) from error
     log.info("the database has the schema of revision %s", newest())

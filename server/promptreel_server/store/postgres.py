@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from promptreel_server.clock import Clock, utc_now
 from promptreel_server.errors import Invalid, Unavailable
@@ -56,7 +56,7 @@ async def open_postgres(
     address = _address(url)
     try:
         await asyncio.to_thread(_bring_up_to_date, address, migrating=migrating)
-    except psycopg.Error as error:
+    except (psycopg.Error, DBAPIError) as error:
         raise Unavailable(
             f"PostgreSQL at {address.host or 'the local socket'} can't be used: "
             f"{str(error).strip()}"

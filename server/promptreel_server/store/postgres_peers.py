@@ -8,7 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator, Set
 from contextlib import asynccontextmanager
 
-from psycopg import AsyncConnection, Notify, OperationalError
+from psycopg import AsyncConnection, Error, Notify
 from sqlalchemy import Connection
 
 from promptreel_server.errors import StoreUnavailable
@@ -87,7 +87,7 @@ class PostgresPeers:
             return  # PostgreSQL has let go of it
         try:
             await connection.execute("SELECT pg_advisory_unlock(%s)", [key])
-        except OperationalError:
+        except Error:
             log.warning("the connection that holds this server's work broke")
 
     def announce(self, connection: Connection, owners: Set[str]) -> None:
@@ -117,7 +117,7 @@ class PostgresPeers:
         while True:
             try:
                 await self._listen(news)
-            except OperationalError as error:
+            except Error as error:
                 log.warning("notices of other servers are not heard now: %s", error)
             await asyncio.sleep(AGAIN_AFTER)
 
@@ -151,7 +151,7 @@ class PostgresPeers:
         try:
             connection = await self._connected()
             row = await (await connection.execute(statement.encode(), values)).fetchone()
-        except OperationalError as error:
+        except Error as error:
             raise StoreUnavailable(
                 "The database can't be reached now. Try again shortly.", retry_after=5.0
             ) from error
