@@ -8,14 +8,14 @@ from promptreel_server.engine import cutting, retry_orders
 from promptreel_server.engine import engine as engine_module
 from promptreel_server.engine.drive import Driver
 from promptreel_server.engine.retry_orders import RetryOrder
-from promptreel_server.errors import MediaUnreadable
+from promptreel_server.errors import MediaUnreadable, RetryInFlight
 from promptreel_server.extractors.canned import CannedScript
 from promptreel_server.model.page import Slice
 from promptreel_server.model.retry import Retry, RetryStatus
 from promptreel_server.model.run import Run, RunStatus
 from promptreel_server.segmenters import Cut, Progress, SegmentationRequest
 from promptreel_server.segmenters.fixed import FixedSegmenter
-from promptreel_server.store import audit, retries, run_media, run_segments, unread
+from promptreel_server.store import audit, retries, run_media, run_segments, runs, unread
 from promptreel_server.store.database import Database
 from promptreel_server.store.transaction import Transaction
 from tests.engines import OWNER, Rig, rig
@@ -65,12 +65,27 @@ async def _retried(made: Rig, retry: Retry) -> Retry:
     return await eventually(look)
 
 
+async def _asked(made: Rig) -> bool:
+    return made.canned.asked > 0
+
+
+def _ask_again(tx: Transaction, retry: Retry) -> Retry:
+    run = runs.fetch(tx.connection, OWNER, retry.run_id)
+    order = RetryOrder(
+        owner_id=OWNER, video_id=retry.video_id, segment_id=retry.segment_id, force=True
+    )
+    return retry_orders.retry_one(tx, run, order)
+
+
 async def test_a_look_for_work_leaves_a_medium_to_the_retry_that_cuts_it_anew(
     running: Rig,
 ) -> None:
     run, retry = await _retry_of_unread(running)
     running.canned.change(CannedScript(latency_seconds=0.02))
     await running.engine.retry([retry])
+    await eventually(lambda: _asked(running))
+    with pytest.raises(RetryInFlight, match=retry.retry_id):
+        await running.database.write(lambda tx: _ask_again(tx, retry))
     ended = await _retried(running, retry)
     assert ended.status is RetryStatus.COMPLETED, ended.error
     assert running.canned.asked == SEGMENTS

@@ -1,5 +1,6 @@
 """Failures, retries, stops and deletions, and that the sums hold through all of them."""
 
+import math
 import threading
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from sqlalchemy import select
 from promptreel.v2 import enums_pb2, index_pb2, prompt_run_pb2, retry_pb2, video_pb2
 from promptreel_server.engine import retry_orders
 from promptreel_server.model.event import EventType
+from promptreel_server.services import manifests
 from promptreel_server.store.tables import events, media
 from tests.service.caller import refusal, until
 from tests.service.runner import SEGMENTS, Runner, Status
@@ -96,6 +98,28 @@ def test_the_manifest_tells_what_failed_and_how(runner: Runner) -> None:
     assert not segment.projection_only
     assert segment.attempts == 1
     assert not manifest.truncated
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 4, 5, 6, 100])
+def test_a_page_ends_within_a_media_item_that_has_more_failures_than_fit(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    run = runner.finished(runner.video(), runner.video(), processing_model="canned:flaky")
+    whole = runner.manifest(run.run_id)
+    monkeypatch.setattr(manifests, "MOST_IN_MANIFEST", room)
+
+    capped = runner.manifest(run.run_id)
+    pages = [runner.manifest(run.run_id, limit=10)]
+    while pages[-1].next_cursor:
+        pages.append(runner.manifest(run.run_id, limit=10, cursor=pages[-1].next_cursor))
+
+    listed = [(v.video_id, s.segment_id) for m in pages for v in m.videos for s in v.segments]
+    assert listed == [(v.video_id, s.segment_id) for v in whole.videos for s in v.segments]
+    assert len(listed) == 6
+    assert len(pages) == math.ceil(6 / room)
+    assert all(video.segments for page in pages for video in page.videos)
+    assert not any(page.truncated for page in pages)
+    assert capped.truncated == (room < 6)
 
 
 def test_a_manifest_comes_in_pages_of_media_items(runner: Runner) -> None:

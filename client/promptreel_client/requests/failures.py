@@ -21,8 +21,8 @@ def get_failed_segments(
     Args:
         run_id: The run.
         video_id: Only this media item. None: all.
-        limit: At most so many media items, 1 to 100. None: all, capped at 10000 segments and then
-            `truncated`.
+        limit: At most so many media items, 1 to 100; a page of 10000 segments ends there, perhaps
+            within a media item. None: all, capped at 10000 segments and then `truncated`.
         cursor: The `next_cursor` of the manifest before. None: from the first media item.
 
     Raises:

@@ -54,7 +54,9 @@ class FailedSegmentManifest(_message.Message):
 
     @_builtins.property
     def videos(self) -> _containers.RepeatedCompositeFieldContainer[Global___FailedVideo]:
-        """The media items with failed segments, in the order of the run: all of them, or one page."""
+        """The media items with failed segments, in the order of their ids: all of them, or one page. A
+        page holds 10,000 segments at the most and may end within a media item, which the next goes on with.
+        """
 
     def __init__(
         self,

@@ -80,10 +80,10 @@ def retry_one(tx: Transaction, run: Run, order: RetryOrder) -> Retry:
         NotRetryable: a retry can't help, and `force` is not set.
         RetryInFlight: another retry of it is under way.
     """
+    _check_free(tx.connection, run, order.segment_id)  # one of a stand-in lets the run go on
     _check_ended(run)
     media.fetch_open(tx.connection, order.owner_id, order.video_id)
     found = run_segments.fetch(tx.connection, run.run_id, order.video_id, order.segment_id)
-    _check_free(tx.connection, run, order.segment_id)
     retry = Retry(
         retry_id=new_id(RETRY),
         run_id=run.run_id,

@@ -20,29 +20,24 @@ from promptreel_server.engine import retry_orders
 from promptreel_server.engine.engine import Engine
 from promptreel_server.engine.retry_orders import Plan, RetryOrder
 from promptreel_server.errors import FailureCode, Invalid
-from promptreel_server.model.page import Page, Slice
+from promptreel_server.model.page import Page, Position
 from promptreel_server.model.retry import Retry
-from promptreel_server.model.run import Run
-from promptreel_server.model.segment import SegmentRun
 from promptreel_server.services.call import current_call
 from promptreel_server.services.cursors import Cursors, Listing
 from promptreel_server.services.failure_messages import (
     FAILURE_CODE,
-    counts_message,
     retry_message,
-    sum_of,
-    video_message,
 )
 from promptreel_server.services.idempotency import answered, once
 from promptreel_server.services.llm_call_messages import STATUS as CALL_STATUS
 from promptreel_server.services.llm_call_messages import llm_call_message
+from promptreel_server.services.manifests import manifest_of
 from promptreel_server.services.result_messages import result_message, synthesis_message
 from promptreel_server.services.run_messages import RUN_STATUS, filled_in, order, run_message
 from promptreel_server.services.structs import to_struct
 from promptreel_server.services.watches import Watches
 from promptreel_server.store import (
     llm_calls,
-    manifest,
     retries,
     run_media,
     run_segments,
@@ -51,7 +46,6 @@ from promptreel_server.store import (
 )
 from promptreel_server.store.database import Database
 from promptreel_server.store.llm_calls import CallFilter
-from promptreel_server.store.manifest import VideoFailures
 from promptreel_server.store.runs import RunFilter
 from promptreel_server.store.transaction import Transaction
 
@@ -59,8 +53,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 MOST_RUNS = 1000
 RUNS_A_PAGE = 200
-MOST_IN_MANIFEST = 10_000
-"""Segments that a manifest without paging lists; what follows is said by `truncated`."""
 MOST_RETRIES_LISTED = 1000
 
 
@@ -204,14 +196,13 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
         listing = Listing(name="failed", filters=(request.run_id, request.video_id))
         part = self._cursors.wanted(listing, request) if paged else None
 
-        def read(c: Connection) -> tuple[manifest_pb2.FailedSegmentManifest, Page[VideoFailures]]:
+        def read(c: Connection) -> tuple[manifest_pb2.FailedSegmentManifest, Position | None]:
             run = runs.fetch(c, owner_id, request.run_id)
-            return _manifest(c, run, request.video_id, part)
+            return manifest_of(c, run, request.video_id, part)
 
-        message, page = await self._database.read(read)
-        following = self._cursors.next(listing, page)
-        if following is not None:
-            message.next_cursor = following
+        message, reached = await self._database.read(read)
+        if reached is not None:
+            message.next_cursor = self._cursors.encode(listing, reached)
         return message
 
     async def RetrySegment(
@@ -384,47 +375,3 @@ def _call_filter(request: prompt_run_pb2.ListLlmCallsRequest) -> CallFilter:
         segment_id=request.segment_id or None,
         status=CALL_STATUS.member(request.status, "status") if status else None,
     )
-
-
-def _manifest(
-    c: Connection, run: Run, video_id: str, part: Slice | None
-) -> tuple[manifest_pb2.FailedSegmentManifest, Page[VideoFailures]]:
-    """The manifest of a run, and the page of media items that it lists."""
-    failures = manifest.by_video(c, run.run_id)
-    if video_id:
-        run_media.fetch(c, run.run_id, video_id)
-        failures = [one for one in failures if one.video_id == video_id]
-    message = manifest_pb2.FailedSegmentManifest(
-        run_id=run.run_id,
-        status=RUN_STATUS.number(run.status),
-        videos_with_failures=len(failures),
-        failed_segments=sum(one.failed_segments for one in failures),
-        operation_counts=counts_message(sum_of(failures)),
-    )
-    page = _page(failures, part)
-    room = MOST_IN_MANIFEST
-    for one in page.items:
-        segments = _failed_segments(c, run.run_id, one, room)
-        room -= len(segments)
-        message.videos.append(video_message(one, segments))
-        message.truncated = message.truncated or len(segments) < one.failed_segments
-    return message, page
-
-
-def _page(failures: list[VideoFailures], part: Slice | None) -> Page[VideoFailures]:
-    """The media items of one page of a manifest, or all of them."""
-    if part is None:
-        return Page(items=tuple(failures))
-    after = "" if part.after is None else str(part.after[0])
-    following = [one for one in failures if one.video_id > after]
-    items = tuple(following[: part.limit])
-    return Page(items=items, after=(items[-1].video_id,) if len(following) > len(items) else None)
-
-
-def _failed_segments(
-    c: Connection, run_id: str, failures: VideoFailures, room: int
-) -> tuple[SegmentRun, ...]:
-    if room <= 0:
-        return ()
-    part = Slice(limit=min(room, failures.failed_segments))
-    return manifest.failed(c, run_id, failures.video_id, part).items
