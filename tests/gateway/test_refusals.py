@@ -59,7 +59,7 @@ def test_a_query_parameter_that_comes_twice_is_named(rest: httpx.Client) -> None
 
 
 def test_a_list_in_place_of_one_value_is_called_so(rest: httpx.Client) -> None:
-    answer = rest.post("/api/v2/indexes", json={"name": ["a", "b"]})
+    answer = rest.post("/api/v2/prompt-runs/execute", json={"prompt_id": ["a", "b"]})
     assert violations_of(answer) == []
     assert "a list where one value is meant" in str(refusal_of(answer)["message"])
 
