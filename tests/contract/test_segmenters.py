@@ -8,7 +8,6 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-import psutil
 import pytest
 
 from promptreel_server.errors import MediaUnreadable
@@ -25,6 +24,7 @@ from promptreel_server.segmenters import (
     segmenter_for,
 )
 from tests.footage import EVENTS, Clip, drawn, event, programs, shots, still, tone
+from tests.processes import children_with_open
 
 SMART, CONTENT, FIXED = (
     SegmentationMode.SMART,
@@ -156,24 +156,13 @@ async def test_cancelling_stops_ffmpeg_within_a_second() -> None:
     begun = asyncio.Event()
     task = asyncio.ensure_future(segmenter.cut(request, lambda *_: begun.set()))
     await begun.wait()
-    assert _decoding(request.path)
+    assert children_with_open(request.path)
     asked_at = time.monotonic()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert time.monotonic() - asked_at < 1
-    assert not _decoding(request.path)
-
-
-def _decoding(path: Path) -> bool:
-    """Whether a child of this process has the file open."""
-    for child in psutil.Process().children(recursive=True):
-        try:
-            if any(Path(opened.path) == path for opened in child.open_files()):
-                return True
-        except psutil.NoSuchProcess:
-            continue
-    return False
+    assert not children_with_open(request.path)
 
 
 @pytest.mark.parametrize("mode", [SMART, CONTENT])

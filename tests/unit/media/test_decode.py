@@ -1,6 +1,7 @@
 """A decoder that dies half way: what it told is not taken for the whole."""
 
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -11,6 +12,7 @@ from promptreel_server.media.decode import Wanted, decoded
 from promptreel_server.media.probe import probe
 from promptreel_server.model.media import MediaFacts
 from tests import footage
+from tests.processes import children_with_open
 
 WANTED = Wanted(width=64, height=36)
 
@@ -18,14 +20,9 @@ WANTED = Wanted(width=64, height=36)
 async def _decode_and_end(path: Path, facts: MediaFacts, number: signal.Signals) -> None:
     async with decoded(footage.programs(), path, facts, WANTED) as pieces:
         async for _ in pieces:
-            for decoder in _with_open(path):
-                decoder.send_signal(number)
-
-
-def _with_open(path: Path) -> list[psutil.Process]:
-    """The children that have a file open; others belong to other tests."""
-    children = psutil.Process().children()
-    return [one for one in children if any(file.path == str(path) for file in one.open_files())]
+            for decoder in children_with_open(path):
+                with suppress(psutil.NoSuchProcess):
+                    decoder.send_signal(number)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
