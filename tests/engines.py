@@ -24,10 +24,11 @@ from promptreel_server.media.thumbnails import Thumbnails
 from promptreel_server.model.ids import PROMPT, new_id
 from promptreel_server.model.media import MediaFacts, MediaItem
 from promptreel_server.model.prompt import Prompt, SemanticIndexing, VideoLevel
+from promptreel_server.model.retry import Retry
 from promptreel_server.model.run import Run, RunSettings
 from promptreel_server.model.segment import SegmentationMode
 from promptreel_server.model.target import Target, TargetType
-from promptreel_server.store import media, prompts, runs
+from promptreel_server.store import media, prompts, retries, runs
 from promptreel_server.store.database import Database
 from tests.eventually import eventually
 from tests.media_items import FACTS, media_item
@@ -155,6 +156,23 @@ class Rig:
 
     async def run(self, run_id: str) -> Run:
         return await self.database.read(lambda c: runs.fetch(c, OWNER, run_id))
+
+    async def asked(self, least: int = 1) -> None:
+        """Wait until so many extractions were asked for."""
+
+        async def look() -> bool:
+            return self.canned.asked >= least
+
+        await eventually(look)
+
+    async def retried(self, retry: Retry) -> Retry:
+        """Wait until a retry has ended."""
+
+        async def look() -> Retry | None:
+            now = await self.database.read(lambda c: retries.load(c, retry.retry_id))
+            return now if now is not None and now.status.terminal else None
+
+        return await eventually(look)
 
     async def ended(self, run_id: str) -> Run:
         """Wait until a run has ended."""

@@ -16,7 +16,7 @@ from promptreel_server.model.page import Slice
 from promptreel_server.model.retry import Retry, RetryStatus
 from promptreel_server.model.run import Run, RunStatus, SynthesisStatus
 from promptreel_server.model.segment import SegmentRun, SegmentStatus
-from promptreel_server.store import feed, llm_calls, manifest, retries, run_segments, syntheses
+from promptreel_server.store import feed, llm_calls, manifest, run_segments, syntheses
 from promptreel_server.store.database import Database
 from promptreel_server.store.feed import EventFilter
 from promptreel_server.store.llm_calls import CallFilter
@@ -59,14 +59,6 @@ async def _begun(made: Rig, run: Run) -> None:
         return (await made.run(run.run_id)).completed_segments
 
     await eventually(look)
-
-
-async def _retried(made: Rig, retry: Retry) -> Retry:
-    async def look() -> Retry | None:
-        now = await made.database.read(lambda c: retries.load(c, retry.retry_id))
-        return now if now is not None and now.status.terminal else None
-
-    return await eventually(look)
 
 
 async def test_a_run_gives_every_segment_one_valid_result_in_order(running: Rig) -> None:
@@ -176,7 +168,7 @@ async def test_a_retry_replaces_the_result_and_completes_the_run(running: Rig) -
     ended = await running.ended(run.run_id)
     first = await running.database.read(lambda c: syntheses.fetch(c, run.run_id, video.video_id))
     failed = (await _results(running, run, video.video_id))[1]
-    retry = await _retried(running, await _retry(running, run, failed))
+    retry = await running.retried(await _retry(running, run, failed))
     now = await running.run(run.run_id)
     again = await running.database.read(lambda c: syntheses.fetch(c, run.run_id, video.video_id))
     assert ended.status is RunStatus.COMPLETED_WITH_FAILURES
@@ -202,7 +194,7 @@ async def test_what_can_not_be_retried_is_refused_with_the_reason(running: Rig) 
         await _retry(running, run, good, force=True)
     with pytest.raises(NotRetryable):
         await _retry(running, run, bad)
-    forced = await _retried(running, await _retry(running, run, bad, force=True))
+    forced = await running.retried(await _retry(running, run, bad, force=True))
     assert forced.status is RetryStatus.FAILED
 
 
@@ -238,10 +230,6 @@ async def test_a_cancelled_run_finishes_the_segments_in_hand_and_starts_no_more(
     assert ended.completed_segments + ended.cancelled_segments == 300
 
 
-async def _asked(running: Rig) -> bool:
-    return running.canned.asked > 0
-
-
 async def _stopping(running: Rig, run: Run) -> Run:
     """Ask a run to stop, and look at it when the engine has had time to observe that."""
     await running.database.write(lambda tx: running.engine.request_stop(tx, run, "key_test"))
@@ -253,7 +241,7 @@ async def _stopping(running: Rig, run: Run) -> Run:
 async def test_a_stop_is_noted_as_observed_though_calls_are_not_answered(running: Rig) -> None:
     running.canned.change(CannedScript(latency_seconds=2.5))
     run = await running.execute(await running.prompt(), [await running.add(seconds=20)])
-    await eventually(lambda: _asked(running))
+    await running.asked()
     stopping = await _stopping(running, run)
     ended = await running.ended(run.run_id)
     assert stopping.status is RunStatus.PROCESSING

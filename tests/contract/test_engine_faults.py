@@ -37,13 +37,6 @@ async def running(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncI
         yield made
 
 
-async def _asked(made: Rig, least: int) -> None:
-    async def look() -> bool:
-        return made.canned.asked >= least
-
-    await eventually(look)
-
-
 async def _calls(made: Rig, run: Run) -> int:
     page = await made.database.read(
         lambda c: llm_calls.page(c, run.run_id, CallFilter(), EVERYTHING)
@@ -57,7 +50,7 @@ async def test_a_full_disk_holds_a_run_up_and_costs_it_no_call(running: Rig) -> 
     running.canned.change(CannedScript(latency_seconds=0.02))
     video = await running.add(seconds=400)
     run = await running.execute(await running.prompt(), [video], seconds=2)
-    await _asked(running, 20)
+    await running.asked(20)
     try:
         with suppress(StoreUnavailable):  # it may share a commit that what follows it spoils
             await running.database.write(fill_disk)
@@ -142,23 +135,9 @@ async def _failed_run(made: Rig, *, latency: float) -> tuple[Run, str, Retry]:
     return ended, video.video_id, retry
 
 
-async def _now(made: Rig, retry: Retry) -> Retry:
-    found = await made.database.read(lambda c: retries.load(c, retry.retry_id))
-    assert found is not None
-    return found
-
-
-async def _retried(made: Rig, retry: Retry) -> Retry:
-    async def look() -> Retry | None:
-        now = await _now(made, retry)
-        return now if now.status.terminal else None
-
-    return await eventually(look)
-
-
 async def test_a_retry_that_no_dispatch_followed_is_taken_up(running: Rig) -> None:
     run, _, retry = await _failed_run(running, latency=0.0)
-    assert (await _retried(running, retry)).status is RetryStatus.COMPLETED
+    assert (await running.retried(retry)).status is RetryStatus.COMPLETED
     assert (await running.run(run.run_id)).status is RunStatus.COMPLETED
 
 
@@ -170,9 +149,9 @@ async def test_deletion_does_not_wait_for_the_pauses_of_a_retry(
         limited = Fault(failure_code=FailureCode.RATE_LIMITED, retry_after=30.0)
         made.canned.change(CannedScript(faults=(limited,)))
         await made.engine.retry([retry])
-        await _asked(made, 2)
+        await made.asked(2)
         await made.database.write(lambda tx: media.mark_deleting(tx, [video_id], "del_1"))
-        ended = await _retried(made, retry)
+        ended = await made.retried(retry)
     assert ended.status is RetryStatus.CANCELLED
     assert await database.read(audit.miscounts) == []
 
@@ -184,10 +163,10 @@ async def test_a_retry_in_hand_goes_on_after_the_server_was_stopped(database: Da
         made.canned.change(CannedScript(faults=(limited,)))
         before = made.canned.asked
         await made.engine.retry([retry])
-        await _asked(made, before + 1)
+        await made.asked(before + 1)
     left = await database.read(lambda c: retries.load(c, retry.retry_id))
     async with rig(database) as made:
-        assert (await _retried(made, retry)).status is RetryStatus.COMPLETED
+        assert (await made.retried(retry)).status is RetryStatus.COMPLETED
         assert (await made.run(run.run_id)).status is RunStatus.COMPLETED
     assert left is not None
     assert left.status is RetryStatus.PROCESSING

@@ -19,7 +19,6 @@ from promptreel_server.store import audit, retries, run_media, run_segments, run
 from promptreel_server.store.database import Database
 from promptreel_server.store.transaction import Transaction
 from tests.engines import OWNER, Rig, rig
-from tests.eventually import eventually
 
 SEGMENTS = 30
 
@@ -57,18 +56,6 @@ async def _retry_of_unread(made: Rig) -> tuple[Run, Retry]:
     return ended, await made.database.write(lambda tx: retry_orders.retry_one(tx, ended, order))
 
 
-async def _retried(made: Rig, retry: Retry) -> Retry:
-    async def look() -> Retry | None:
-        now = await made.database.read(lambda c: retries.load(c, retry.retry_id))
-        return now if now is not None and now.status.terminal else None
-
-    return await eventually(look)
-
-
-async def _asked(made: Rig) -> bool:
-    return made.canned.asked > 0
-
-
 def _ask_again(tx: Transaction, retry: Retry) -> Retry:
     run = runs.fetch(tx.connection, OWNER, retry.run_id)
     order = RetryOrder(
@@ -83,10 +70,10 @@ async def test_a_look_for_work_leaves_a_medium_to_the_retry_that_cuts_it_anew(
     run, retry = await _retry_of_unread(running)
     running.canned.change(CannedScript(latency_seconds=0.02))
     await running.engine.retry([retry])
-    await eventually(lambda: _asked(running))
+    await running.asked()
     with pytest.raises(RetryInFlight, match=retry.retry_id):
         await running.database.write(lambda tx: _ask_again(tx, retry))
-    ended = await _retried(running, retry)
+    ended = await running.retried(retry)
     assert ended.status is RetryStatus.COMPLETED, ended.error
     assert running.canned.asked == SEGMENTS
     assert (await running.ended(run.run_id)).status is RunStatus.COMPLETED
@@ -108,7 +95,7 @@ async def test_a_retry_that_finds_its_medium_driven_to_the_end_ends_as_it_did(
         await database.write(take_up)
         await Driver(made.means).drive(run.run_id, retry.video_id)
         await made.engine.retry([retry])
-        ended = await _retried(made, retry)
+        ended = await made.retried(retry)
         assert ended.status is RetryStatus.COMPLETED, ended.error
         assert (await made.run(run.run_id)).status is RunStatus.COMPLETED
         assert made.canned.asked == SEGMENTS

@@ -7,7 +7,7 @@ import pytest
 
 from promptreel_server.engine import engine as engine_module
 from promptreel_server.extractors.canned import CannedScript
-from promptreel_server.model.run import RunStatus
+from promptreel_server.model.run import Run, RunStatus
 from promptreel_server.store import audit
 from promptreel_server.store.postgres import open_postgres
 from tests.engines import Rig, rig
@@ -15,6 +15,8 @@ from tests.eventually import eventually
 from tests.postgres import Postgres
 
 SEGMENTS = 10
+MANY = 20
+"""Media items, of which one engine takes eight at once."""
 
 
 @pytest.fixture
@@ -30,17 +32,24 @@ async def two(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         yield [first, second]
 
 
+async def _execute(two: list[Rig], *, latency: float, media_items: int) -> Run:
+    """Order a run from the first engine, over models that take their time."""
+    first, _ = two
+    for each in two:
+        each.canned.change(CannedScript(latency_seconds=latency))
+    items = [
+        await first.add(seconds=SEGMENTS, content=str(number)) for number in range(media_items)
+    ]
+    return await first.execute(await first.prompt(), items, seconds=1)
+
+
 async def test_engines_share_a_run_and_pay_no_call_twice(two: list[Rig]) -> None:
     first, second = two
-    for each in two:
-        each.canned.change(CannedScript(latency_seconds=0.05))
-    items = [await first.add(seconds=SEGMENTS, content=str(number)) for number in range(20)]
-
-    run = await first.execute(await first.prompt(), items, seconds=1)
+    run = await _execute(two, latency=0.05, media_items=MANY)
     ended = await second.ended(run.run_id)
 
     assert ended.status is RunStatus.COMPLETED
-    assert first.canned.asked + second.canned.asked == len(items) * SEGMENTS
+    assert first.canned.asked + second.canned.asked == MANY * SEGMENTS
     assert min(first.canned.asked, second.canned.asked) >= 2 * SEGMENTS
     assert await first.database.read(audit.miscounts) == []
 
@@ -49,9 +58,7 @@ async def test_a_run_that_another_engine_drives_is_flagged_by_that_one_alone(
     two: list[Rig],
 ) -> None:
     first, _ = two
-    for each in two:
-        each.canned.change(CannedScript(latency_seconds=3.0))
-    run = await first.execute(await first.prompt(), [await first.add(seconds=SEGMENTS)])
+    run = await _execute(two, latency=3.0, media_items=1)
 
     async def flagged() -> str | None:
         return (await first.run(run.run_id)).processing_warning
@@ -65,17 +72,10 @@ async def test_a_run_that_another_engine_drives_is_flagged_by_that_one_alone(
 
 async def test_an_engine_goes_on_with_what_a_drained_one_left(two: list[Rig]) -> None:
     first, second = two
-    for each in two:
-        each.canned.change(CannedScript(latency_seconds=0.2))
-    items = [await first.add(seconds=SEGMENTS, content=str(number)) for number in range(20)]
-    run = await first.execute(await first.prompt(), items, seconds=1)
-
-    async def begun() -> bool:
-        return bool(first.canned.asked and second.canned.asked)
-
-    await eventually(begun)
+    run = await _execute(two, latency=0.2, media_items=MANY)
+    await asyncio.gather(first.asked(), second.asked())
     first.engine.drain()
     ended = await second.ended(run.run_id)
 
     assert ended.status is RunStatus.COMPLETED
-    assert first.canned.asked + second.canned.asked == len(items) * SEGMENTS
+    assert first.canned.asked + second.canned.asked == MANY * SEGMENTS

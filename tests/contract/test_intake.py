@@ -270,8 +270,7 @@ async def test_an_import_that_a_crash_broke_off_is_taken_up_again(
     begun = replace(job, status=ImportStatus.IMPORTING, bytes_transferred=2)
     await intake.database.write(lambda tx: import_jobs.put(tx, begun))
 
-    async with _running(intake.from_uris.run()):
-        await _until(lambda: _ended(intake, job))
+    await _imported(intake, job)
 
     done = await intake.job(job.job_id)
     [item] = await intake.all_media()
@@ -288,8 +287,7 @@ async def test_a_file_that_is_gone_when_its_turn_comes_fails_its_import(
     job = await intake.accept(path)
     path.unlink()
 
-    async with _running(intake.from_uris.run()):
-        await _until(lambda: _ended(intake, job))
+    await _imported(intake, job)
 
     assert (await intake.job(job.job_id)).status is ImportStatus.FAILED
     assert intake.files() == []
@@ -302,8 +300,7 @@ async def test_an_import_is_not_begun_whose_index_has_gone(intake: Intake, tmp_p
     job = await intake.accept(path, index.index_id)
     await intake.database.write(lambda tx: deletions.request_index(tx, "ann", index.index_id))
 
-    async with _running(intake.from_uris.run()):
-        await _until(lambda: _ended(intake, job))
+    await _imported(intake, job)
 
     events = await intake.database.read(lambda c: feed.after(c, "ann", 0, feed.EventFilter(), 10))
     assert "being deleted" in ((await intake.job(job.job_id)).error_message or "")
@@ -319,8 +316,7 @@ async def test_an_import_has_its_turn_beside_all_the_uploads_that_may_come_in(
         for _ in range(AT_ONCE):
             await uploads.enter_async_context(await intake.imports.writer("ann"))
         job = await intake.accept(path)
-        async with _running(intake.from_uris.run()):
-            await _until(lambda: _ended(intake, job))
+        await _imported(intake, job)
 
     assert (await intake.job(job.job_id)).status is ImportStatus.COMPLETED
 
@@ -403,6 +399,12 @@ async def test_bytes_that_come_while_their_like_are_deleted_stay_whole(intake: I
 
     [item] = await intake.all_media()
     assert intake.blobs.path(item.sha256).read_bytes() == b"same"
+
+
+async def _imported(intake: Intake, job: ImportJob) -> None:
+    """Import from URIs until a job has ended."""
+    async with _running(intake.from_uris.run()):
+        await _until(lambda: _ended(intake, job))
 
 
 async def _ended(intake: Intake, job: ImportJob) -> bool:

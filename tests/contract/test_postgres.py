@@ -103,6 +103,10 @@ async def test_a_name_is_held_by_one_server_until_it_lets_go(
     one, other = two
     async with one.peers.hold("a") as first, other.peers.hold("a") as second:
         assert (first, second) == (True, False)
+        async with one.peers.hold("a") as again:
+            assert not again
+        assert await other.peers.held_elsewhere("a")
+        assert not await one.peers.held_elsewhere("a")
         async with other.peers.hold("b") as third:
             assert third
     async with other.peers.hold("a") as again:

@@ -316,8 +316,8 @@ class _Recording:
     async def dispatch(self, units: Sequence[Unit]) -> None:
         self.given.extend(units)
 
-    def has_retry(self, retry_id: str) -> bool:
-        return retry_id in {unit.retry_id for unit in self.given}
+    def has(self, name: str) -> bool:
+        return name in {unit.name for unit in self.given}
 
     async def run(self, perform: Perform) -> None:
         await self._drained.wait()

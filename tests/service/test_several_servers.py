@@ -1,10 +1,8 @@
 """Servers on one PostgreSQL, as processes: one drives what another took in, and what it left."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import psycopg
 import pytest
@@ -12,9 +10,8 @@ import pytest
 from promptreel_client import Client, RunStatus, SegmentationMode, Target, TargetType
 from tests import footage
 from tests.postgres import Postgres
-from tests.served import Served, announced, start
-
-Found = TypeVar("Found")
+from tests.served import Served, served
+from tests.service.caller import until
 
 SEGMENTS = 40
 """Segments of 1 s in each clip."""
@@ -43,24 +40,8 @@ def server(data: Path, environment: dict[str, str], key: str | None = None) -> I
     if key is not None:
         data.mkdir()
         (data / "admin.key").write_text(key)
-    process = start(data, environment=environment, gateway=False)
-    try:
-        yield announced(process, data)
-    finally:
-        process.kill()
-        process.wait(10)
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def until(look: Callable[[], Found | None], seconds: float = 60.0) -> Found:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("what was waited for did not come")
+    with served(data, environment=environment, gateway=False) as running:
+        yield running
 
 
 def execute(client: Client, model: str) -> str:
@@ -105,8 +86,8 @@ def test_what_a_killed_server_had_in_hand_another_one_finishes(
     ):
         run_id = execute(client, "canned:slow")
         updates = other.prompt_runs.watch(run_id)
-        until(lambda: counted(url, IN_HAND) >= 3)  # two each: neither could alone
-        until(lambda: counted(url, CALLS, run_id) >= 100)
+        until(lambda: counted(url, IN_HAND) >= 3 or None)  # two each: neither could alone
+        until(lambda: counted(url, CALLS, run_id) >= 100 or None)
         one.process.kill()
         sequences = [update.sequence for update in updates]
         run = other.prompt_runs.retrieve(run_id)
@@ -128,7 +109,7 @@ def test_a_stop_that_one_server_takes_is_observed_by_the_one_that_drives(
         Client(address=one.grpc, api_key=one.key) as client,
     ):
         run_id = execute(client, "canned:slow")
-        until(lambda: counted(url, CALLS, run_id) >= 10)
+        until(lambda: counted(url, CALLS, run_id) >= 10 or None)
         with (
             server(
                 tmp_path / "two", {**environment, "PROMPTREEL_MEDIA_AT_ONCE": "1"}, one.key
@@ -165,10 +146,10 @@ def test_what_one_server_takes_in_and_deletes_is_there_and_gone_for_the_other(
         blobs = tmp_path / "shared" / "blobs" / "blobs"
         assert len(list(blobs.glob("*/*"))) == 1
         client.videos.delete(second)
-        until(lambda: counted(url, MEDIA) == 1)
+        until(lambda: counted(url, MEDIA) == 1 or None)
         assert other.videos.retrieve(first).title == "same bytes"
         other.videos.delete(first)
-        until(lambda: counted(url, MEDIA) == 0 and not list(blobs.glob("*/*")))
+        until(lambda: (counted(url, MEDIA) == 0 and not list(blobs.glob("*/*"))) or None)
 
 
 IN_HAND = "SELECT count(*) FROM run_media WHERE status = 'processing'"

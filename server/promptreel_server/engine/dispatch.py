@@ -14,6 +14,11 @@ class Unit:
     video_id: str
     retry_id: str | None = None
 
+    @property
+    def name(self) -> str:
+        """What tells it from every other unit: the retry's id, or `run/media item`."""
+        return self.retry_id or f"{self.run_id}/{self.video_id}"
+
 
 Perform = Callable[[Unit], Awaitable[None]]
 """Does what is left of a unit. It is idempotent: it may be called again at any time."""
@@ -26,8 +31,8 @@ class Dispatcher(Protocol):
         """Take units over; a unit that waits or is being performed here is not taken twice."""
         ...
 
-    def has_retry(self, retry_id: str) -> bool:
-        """Tell whether a retry waits or is being performed here."""
+    def has(self, name: str) -> bool:
+        """Tell whether the unit of a name waits or is being performed here."""
         ...
 
     async def run(self, perform: Perform) -> None:

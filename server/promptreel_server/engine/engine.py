@@ -182,7 +182,7 @@ class Engine:
         await self._ended.wait()
 
     async def _perform(self, unit: Unit) -> None:
-        async with self._means.database.peers.hold(_name(unit)) as held:
+        async with self._means.database.peers.hold(unit.name) as held:
             if held:  # else another server is at it
                 await self._perform_held(unit)
 
@@ -204,9 +204,8 @@ class Engine:
         for item in items:
             if item.status is RunMediaStatus.PROCESSING:
                 unit = Unit(owner_id=item.owner_id, run_id=run_id, video_id=item.video_id)
-                async with self._means.database.peers.hold(_name(unit)) as held:
-                    if not held:
-                        return True
+                if await self._means.database.peers.held_elsewhere(unit.name):
+                    return True
         return False
 
     async def _recover(self) -> None:
@@ -232,18 +231,13 @@ class Engine:
         """Dispatch the retries that nobody has in hand; of the others only the ids are read."""
         database = self._means.database
         undone = await database.read(retries.undone)
-        lying = [retry_id for retry_id in undone if not self._dispatcher.has_retry(retry_id)]
+        lying = [retry_id for retry_id in undone if not self._dispatcher.has(retry_id)]
         for start in range(0, len(lying), RECOVERED_AT_ONCE):
             some = lying[start : start + RECOVERED_AT_ONCE]
             await self._dispatch_retries(
                 await database.read(lambda c, some=some: retries.undone_of(c, some))  # type: ignore[misc]
             )
         return len(lying)
-
-
-def _name(unit: Unit) -> str:
-    """What a server holds while it performs a unit."""
-    return f"drive {unit.run_id} {unit.video_id} {unit.retry_id or ''}"
 
 
 def _retry_unit(retry: Retry) -> Unit:

@@ -129,10 +129,8 @@ class Imports:
                 f"{limits.at_once} uploads of yours come in already; wait for one to end.",
                 retry_after=5.0,
             )
-        if room < limits.most_bytes:
-            opened = self._blobs.writer(limit=room, refusal=_no_room(room))
-        else:
-            opened = self._blobs.writer(limit=limits.most_bytes)
+        refusal = _no_room(room) if room < limits.most_bytes else None
+        opened = self._blobs.writer(limit=min(room, limits.most_bytes), refusal=refusal)
         return self._counted(owner_id, opened) if upload else opened
 
     @asynccontextmanager

@@ -8,59 +8,61 @@ from promptreel_server.engine.dispatch import Perform, Unit
 from promptreel_server.steady import unbroken
 
 
-class _Queue:
-    """What waits of one owner: a line for each run, in order; the lines take turns.
+class _Waiting:
+    """What waits, in lines: owners take turns, and so do the runs of each.
 
-    So a new run goes on beside thousands of retries of an older one, or a clip beside an archive.
+    So a clip is driven beside an archive, and a new run beside thousands of retries of an old one.
     """
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[Unit]] = {}
+        self._owners: dict[str, dict[str, deque[Unit]]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._lines)
+        return bool(self._owners)
 
     def put(self, unit: Unit) -> None:
         """Put a unit behind those of its run."""
-        self._lines.setdefault(unit.run_id, deque()).append(unit)
+        runs = self._owners.setdefault(unit.owner_id, {})
+        runs.setdefault(unit.run_id, deque()).append(unit)
 
     def take(self) -> Unit:
-        """Take the first unit of the run whose turn it is."""
-        run_id, units = next(iter(self._lines.items()))
-        del self._lines[run_id]
+        """Take the unit whose turn it is; its run, and its owner, go to the end of their rounds."""
+        owner_id = next(iter(self._owners))
+        runs = self._owners.pop(owner_id)
+        run_id = next(iter(runs))
+        units = runs.pop(run_id)
         unit = units.popleft()
         if units:
-            self._lines[run_id] = units  # at the end of the round
+            runs[run_id] = units
+        if runs:
+            self._owners[owner_id] = runs
         return unit
 
 
 class LocalDispatcher:
-    """A queue an owner, a bounded number of units in hand.
+    """Queues of units, and a bounded number of them in hand.
 
     What waits here also stands in the store: a process that dies loses nothing.
     """
 
     def __init__(self, *, most_at_once: int = 8) -> None:
         self._places = asyncio.Semaphore(most_at_once)
-        self._waiting: dict[str, _Queue] = {}
-        self._known: set[Unit] = set()
-        self._retries: set[str] = set()
+        self._waiting = _Waiting()
+        self._known: set[str] = set()
         self._arrived = asyncio.Event()
         self._draining = False
 
     async def dispatch(self, units: Sequence[Unit]) -> None:
         """Queue units, each behind those of its run."""
         for unit in units:
-            if unit not in self._known:
-                self._known.add(unit)
-                if unit.retry_id is not None:
-                    self._retries.add(unit.retry_id)
-                self._waiting.setdefault(unit.owner_id, _Queue()).put(unit)
+            if unit.name not in self._known:
+                self._known.add(unit.name)
+                self._waiting.put(unit)
         self._arrived.set()
 
-    def has_retry(self, retry_id: str) -> bool:
-        """Tell whether a retry waits or is in hand."""
-        return retry_id in self._retries
+    def has(self, name: str) -> bool:
+        """Tell whether the unit of a name waits or is in hand."""
+        return name in self._known
 
     def drain(self) -> None:
         """Begin no further unit."""
@@ -75,17 +77,12 @@ class LocalDispatcher:
                 unit = await self._next()
                 if unit is None:
                     break
-                tasks.create_task(self._one(perform, unit), name=f"{unit.run_id}/{unit.video_id}")
+                tasks.create_task(self._one(perform, unit), name=unit.name)
 
     async def _next(self) -> Unit | None:
         while not self._draining:
             if self._waiting:
-                owner_id, queue = next(iter(self._waiting.items()))
-                del self._waiting[owner_id]
-                unit = queue.take()
-                if queue:
-                    self._waiting[owner_id] = queue  # at the end of the round
-                return unit
+                return self._waiting.take()
             self._arrived.clear()
             await self._arrived.wait()
         return None
@@ -95,7 +92,5 @@ class LocalDispatcher:
             with unbroken(f"media item {unit.video_id} of run {unit.run_id}"):
                 await perform(unit)
         finally:
-            self._known.discard(unit)
-            if unit.retry_id is not None:
-                self._retries.discard(unit.retry_id)
+            self._known.discard(unit.name)
             self._places.release()

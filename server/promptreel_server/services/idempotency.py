@@ -186,7 +186,10 @@ async def held(database: Database, operation: str) -> AsyncIterator[Held]:
         if found is not None and found.answer is None:
             idempotency.forget(tx, use)
 
-    async with _alone_with(database, use):
+    name = f"request {use.owner_id} {use.operation} {use.key}"
+    async with database.peers.hold(name) as alone:
+        if not alone:
+            raise IdempotencyInFlight
         remembered = await database.write(reserve)
         try:
             yield Held(database=database, use=use, remembered=remembered)
@@ -194,27 +197,3 @@ async def held(database: Database, operation: str) -> AsyncIterator[Held]:
             if remembered is None:
                 await asyncio.shield(database.write(let_go))
             raise
-
-
-_in_flight: set[KeyUse] = set()
-"""Uses of keys that requests of this process hold."""
-
-
-@asynccontextmanager
-async def _alone_with(database: Database, use: KeyUse) -> AsyncIterator[None]:
-    """Be the one request, here and on other servers, that has this key in hand.
-
-    Raises:
-        IdempotencyInFlight: another one has.
-    """
-    if use in _in_flight:
-        raise IdempotencyInFlight
-    _in_flight.add(use)
-    try:
-        name = f"request {use.owner_id} {use.operation} {use.key}"
-        async with database.peers.hold(name) as held:
-            if not held:
-                raise IdempotencyInFlight
-            yield
-    finally:
-        _in_flight.discard(use)

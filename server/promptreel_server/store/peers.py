@@ -25,9 +25,17 @@ class Peers(Protocol):
         ...
 
     def hold(self, name: str) -> AbstractAsyncContextManager[bool]:
-        """Hold a name for the length of the block; False where another server holds it.
+        """Hold a name for the length of the block; False where it is held, here or elsewhere.
 
-        What a server holds is let go when it dies. Within one server a name is held once at a time.
+        What a server holds is let go when it dies.
+
+        Raises:
+            StoreUnavailable: the database can't be asked now.
+        """
+        ...
+
+    async def held_elsewhere(self, name: str) -> bool:
+        """Tell whether another server holds a name.
 
         Raises:
             StoreUnavailable: the database can't be asked now.
@@ -52,12 +60,12 @@ class Peers(Protocol):
 
 
 WAIT_SECONDS = 0.05
-"""Between looks whether another server has let go."""
+"""Between looks whether a name was let go."""
 
 
 @asynccontextmanager
 async def waited_for(peers: Peers, name: str) -> AsyncIterator[None]:
-    """Hold a name for the length of the block, as soon as no other server does."""
+    """Hold a name for the length of the block, as soon as nobody else does."""
     while True:
         async with peers.hold(name) as held:
             if held:
@@ -70,6 +78,7 @@ class NoPeers:
     """A server that has its database to itself."""
 
     def __init__(self) -> None:
+        self._names: set[str] = set()
         self.work = asyncio.Event()
 
     @asynccontextmanager
@@ -79,8 +88,19 @@ class NoPeers:
 
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[bool]:
-        """Hold it: there is nobody else."""
-        yield True
+        """Hold a name, unless this server does already."""
+        if name in self._names:
+            yield False
+            return
+        self._names.add(name)
+        try:
+            yield True
+        finally:
+            self._names.discard(name)
+
+    async def held_elsewhere(self, name: str) -> bool:
+        """There is no other server."""
+        return False
 
     def announce(self, connection: Connection, owners: Set[str]) -> None:
         """There is nobody to tell."""

@@ -45,6 +45,7 @@ class PostgresPeers:
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
         self._name = secrets.token_hex(8)
+        self._names: set[str] = set()
         self._present = False
         self._connecting = asyncio.Lock()
         self._connection: AsyncConnection | None = None
@@ -66,27 +67,44 @@ class PostgresPeers:
 
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[bool]:
-        """Hold a name, where no other server does."""
-        key = _key(name)
-        asking = asyncio.ensure_future(self._ask("SELECT pg_try_advisory_lock(%s)", key))
+        """Hold a name, unless this server or another one does already."""
+        if name in self._names:  # PostgreSQL would give it to this connection once more
+            yield False
+            return
+        self._names.add(name)
         try:
-            held = await asyncio.shield(asking)
+            held = await self._take(name)
+            try:
+                yield held
+            finally:
+                if held:
+                    await asyncio.shield(self._let_go(name))
+        finally:
+            self._names.discard(name)
+
+    async def held_elsewhere(self, name: str) -> bool:
+        """Try to take a name, and let go of it at once."""
+        taken = await self._take(name)
+        if taken:
+            await asyncio.shield(self._let_go(name))
+        return not taken
+
+    async def _take(self, name: str) -> bool:
+        """Take a name; one that is taken while its caller is cancelled is let go of."""
+        asking = asyncio.ensure_future(self._ask("SELECT pg_try_advisory_lock(%s)", _key(name)))
+        try:
+            return await asyncio.shield(asking)
         except asyncio.CancelledError:
             if await asking:
-                await self._let_go(key)
+                await self._let_go(name)
             raise
-        try:
-            yield held
-        finally:
-            if held:
-                await asyncio.shield(self._let_go(key))
 
-    async def _let_go(self, key: int) -> None:
+    async def _let_go(self, name: str) -> None:
         connection = self._connection
         if connection is None or connection.closed:
             return  # PostgreSQL has let go of it
         try:
-            await connection.execute("SELECT pg_advisory_unlock(%s)", [key])
+            await connection.execute("SELECT pg_advisory_unlock(%s)", [_key(name)])
         except Error:
             log.warning("the connection that holds this server's work broke")
 

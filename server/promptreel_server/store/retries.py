@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from promptreel_server.errors import NotFound
 from promptreel_server.model.event import EventType
@@ -12,7 +12,7 @@ from promptreel_server.model.operation import Operation
 from promptreel_server.model.page import Page, Slice
 from promptreel_server.model.retry import Retry, RetryStatus
 from promptreel_server.store import feed, paging
-from promptreel_server.store.columns import json_text, microseconds
+from promptreel_server.store.columns import json_text, microseconds, spelt_out
 from promptreel_server.store.prepared import Prepared
 from promptreel_server.store.prepared import Row as Values
 from promptreel_server.store.tables import retries
@@ -20,11 +20,7 @@ from promptreel_server.store.transaction import Transaction
 
 OPEN = (RetryStatus.PENDING, RetryStatus.PROCESSING)
 
-IS_OPEN = retries.c.status.in_(
-    bindparam("open_statuses", OPEN, expanding=True, literal_execute=True)
-)
-"""Says the statuses in the text of the statement: SQLite takes the indexes of open retries for no
-other."""
+IS_OPEN = spelt_out(retries.c.status, OPEN)
 
 _ENDED = {
     RetryStatus.COMPLETED: EventType.RETRY_COMPLETED,

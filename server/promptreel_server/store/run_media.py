@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, literal, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, literal, select, update
 
 from promptreel_server.errors import NotFound
 from promptreel_server.model.event import EventType
@@ -12,6 +12,7 @@ from promptreel_server.model.operation import Operation, OperationStatus
 from promptreel_server.model.run import Run, RunMedia, RunMediaStatus
 from promptreel_server.model.segment import SegmentStatus
 from promptreel_server.store import feed, media, retries, runs
+from promptreel_server.store.columns import spelt_out
 from promptreel_server.store.tables import media as media_table
 from promptreel_server.store.tables import retries as retries_table
 from promptreel_server.store.tables import run_media, run_segments, segments
@@ -20,10 +21,7 @@ from promptreel_server.store.transaction import Transaction
 
 OPEN = (RunMediaStatus.PENDING, RunMediaStatus.PROCESSING)
 
-_IS_OPEN = run_media.c.status.in_(
-    bindparam("open_media_statuses", OPEN, expanding=True, literal_execute=True)
-)
-"""Says the statuses in the text of the statement, as `retries.IS_OPEN` does."""
+_IS_OPEN = spelt_out(run_media.c.status, OPEN)
 
 _EVENT: Mapping[RunMediaStatus, EventType] = {
     RunMediaStatus.COMPLETED: EventType.MEDIA_PROCESSING_COMPLETED,

@@ -117,14 +117,14 @@ async def test_a_retry_is_known_until_it_is_performed() -> None:
     known: list[bool] = []
 
     async def perform(unit: Unit) -> None:
-        known.append(dispatcher.has_retry(str(unit.retry_id)))
+        known.append(dispatcher.has(str(unit.retry_id)))
         dispatcher.drain()
 
-    known.append(dispatcher.has_retry("run_1_retry_0"))
+    known.append(dispatcher.has("run_1_retry_0"))
     await dispatcher.dispatch([unit])
-    known.append(dispatcher.has_retry("run_1_retry_0"))
+    known.append(dispatcher.has("run_1_retry_0"))
     async with asyncio.timeout(5):
         await dispatcher.run(perform)
-    known.append(dispatcher.has_retry("run_1_retry_0"))
+    known.append(dispatcher.has("run_1_retry_0"))
 
     assert known == [False, True, True, False]
