@@ -21,8 +21,9 @@ STDERR_KEPT = 4096
 PIPE_BYTES = 1 << 20
 """The size a pipe is asked to have: raw frames in 64 KiB pieces cost a wake-up each."""
 
-_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, 255)
-"""Ends that others bring about; with 255 ffmpeg ends by itself when it gets SIGTERM."""
+_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, 255, 123)
+"""Ends that others bring about; ffmpeg ends by itself with 255 when it gets SIGTERM, with 123 when
+it gets more than three."""
 
 _ENVIRONMENT = {"GCONV_PATH": "/nonexistent"}
 """All that a child is told. A statically linked ffmpeg that finds the system's character set

@@ -75,9 +75,18 @@ def test_too_much_output_ends_a_child_and_whatever_it_started(run: Runner) -> No
     assert len(done.stdout) == 1000
 
 
-def test_a_child_that_something_else_kills_has_not_spoken(run: Runner) -> None:
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param("kill -9 $$", id="SIGKILL"),
+        pytest.param("kill $$; sleep 9", id="SIGTERM"),
+        pytest.param("exit 255", id="as ffmpeg ends by SIGTERM"),
+        pytest.param("exit 123", id="as ffmpeg ends by many SIGTERMs"),
+    ],
+)
+def test_a_child_that_something_else_kills_has_not_spoken(run: Runner, end: str) -> None:
     with pytest.raises(MediaUnavailable, match="killed from outside"):
-        run(complete(shell("echo out; kill -9 $$"), limits=Limits()))
+        run(complete(shell(f"echo out; {end}"), limits=Limits()))
 
 
 def test_a_child_that_hangs_is_killed_when_its_time_is_up(run: Runner) -> None:
