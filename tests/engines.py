@@ -9,27 +9,28 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NoReturn
 
-from promptreel_server.engine.acceptance import Order
-from promptreel_server.engine.attempts import AttemptPolicy
+from promptreel_server.domain.ids import PROMPT, new_id
+from promptreel_server.domain.media import MediaFacts, MediaItem
+from promptreel_server.domain.prompt import Prompt, SemanticIndexing, VideoLevel
+from promptreel_server.domain.retry import Retry
+from promptreel_server.domain.run import Run, RunSettings
+from promptreel_server.domain.segment import SegmentationMode
+from promptreel_server.domain.target import Target, TargetType
+from promptreel_server.engine.admission.run_orders import Order
+from promptreel_server.engine.dispatch.in_process import LocalDispatcher
+from promptreel_server.engine.dispatch.stop_flags import Stops
+from promptreel_server.engine.drive.resources import Bounds, Lazy, Means
 from promptreel_server.engine.engine import Engine
-from promptreel_server.engine.lanes import LaneLimits, Lanes
-from promptreel_server.engine.local import LocalDispatcher
-from promptreel_server.engine.means import Bounds, Lazy, Means
-from promptreel_server.engine.stops import Stops
+from promptreel_server.engine.model_calls.concurrency import LaneLimits, Lanes
+from promptreel_server.engine.model_calls.retry_policy import AttemptPolicy
 from promptreel_server.errors import Unavailable
-from promptreel_server.extractors.canned import CannedExtractor, CannedScript
+from promptreel_server.extractors.canned.extractor import CannedExtractor, CannedScript
 from promptreel_server.extractors.extractor import Extraction, ExtractionRequest, Extractor
-from promptreel_server.media.stills import Still
-from promptreel_server.media.thumbnails import Thumbnails
-from promptreel_server.model.ids import PROMPT, new_id
-from promptreel_server.model.media import MediaFacts, MediaItem
-from promptreel_server.model.prompt import Prompt, SemanticIndexing, VideoLevel
-from promptreel_server.model.retry import Retry
-from promptreel_server.model.run import Run, RunSettings
-from promptreel_server.model.segment import SegmentationMode
-from promptreel_server.model.target import Target, TargetType
-from promptreel_server.store import media, prompts, retries, runs
-from promptreel_server.store.database import Database
+from promptreel_server.media.frames.stills import Still
+from promptreel_server.media.frames.thumbnails import Thumbnails
+from promptreel_server.store.catalogue import media, prompts
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.runs import retries, runs
 from tests.eventually import eventually
 from tests.media_items import FACTS, media_item
 

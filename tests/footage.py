@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
-from promptreel_server.media.ffmpeg import Ffmpeg, locate
+from promptreel_server.media.process.ffmpeg import Ffmpeg, locate
 
 SCENES = ("testsrc2", "smptebars", "rgbtestsrc", "pal75bars", "yuvtestsrc", "testsrc")
 """Sources of ffmpeg's that look nothing like each other; shots take them in turn."""

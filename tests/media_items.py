@@ -4,8 +4,8 @@ import hashlib
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from promptreel_server.model.ids import VIDEO, new_id
-from promptreel_server.model.media import MediaFacts, MediaItem, MediaStatus, MediaType
+from promptreel_server.domain.ids import VIDEO, new_id
+from promptreel_server.domain.media import MediaFacts, MediaItem, MediaStatus, MediaType
 
 FACTS = MediaFacts(
     media_type=MediaType.VIDEO,

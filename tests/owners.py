@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from promptreel_server.app import opened
-from promptreel_server.model.key import Scope
+from promptreel_server.domain.key import Scope
 from promptreel_server.settings import Settings
-from promptreel_server.store import keys
-from promptreel_server.store.database import Database
+from promptreel_server.store.access import api_keys
+from promptreel_server.store.database.database import Database
 from tests.gateway.loop_thread import LoopThread
 
 
@@ -27,11 +27,11 @@ class Owners:
 
     def key(self, owner: str | None = None, scope: Scope = Scope.ADMIN) -> str:
         """Make a key of an owner, a fresh one where none is named."""
-        secret = keys.new_secret()
+        secret = api_keys.new_secret()
         owner_id = self.fresh() if owner is None else owner
         self._thread.run(
             self._database.write(
-                lambda tx: keys.create(
+                lambda tx: api_keys.create(
                     tx, owner_id=owner_id, name="test", scope=scope, secret=secret
                 )
             )

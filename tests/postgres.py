@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from promptreel_server.store.migrate import migrate
+from promptreel_server.store.schema.migrate import migrate
 
 TEMPLATE = "promptreel_template"
 

@@ -19,8 +19,8 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.api.answers import PromptRun, StopState
-from promptreel_server.store.sqlite import FILE_NAME, READERS
-from promptreel_server.store.tables import api_keys, runs
+from promptreel_server.store.database.sqlite import FILE_NAME, READERS
+from promptreel_server.store.schema.tables import api_keys, runs
 
 REMEMBERED_SECONDS = 5.0
 

@@ -13,13 +13,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from promptreel.v2 import prompt_run_pb2_grpc
 from promptreel_server.engine.engine import Engine
-from promptreel_server.services.cursors import Cursors
-from promptreel_server.services.interceptors import Gate
-from promptreel_server.services.keys import KeyRing
-from promptreel_server.services.prompt_runs import PromptRunService, RunDefaults
-from promptreel_server.services.rate_limits import RateLimits
-from promptreel_server.services.watches import Watches
-from promptreel_server.store.sqlite import open_sqlite
+from promptreel_server.services.call.cursors import Cursors
+from promptreel_server.services.call.interceptor import Gate
+from promptreel_server.services.call.key_cache import KeyRing
+from promptreel_server.services.call.rate_limits import RateLimits
+from promptreel_server.services.rpc.prompt_runs import PromptRunService, RunDefaults
+from promptreel_server.services.watch.run_watches import Watches
+from promptreel_server.store.database.sqlite import open_sqlite
 
 NO_PACE = 1e9
 

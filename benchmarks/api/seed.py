@@ -5,15 +5,17 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
-from promptreel_server.model.ids import PROMPT, RUN, VIDEO, new_id
-from promptreel_server.model.key import Scope
-from promptreel_server.model.media import MediaFacts, MediaItem, MediaStatus, MediaType
-from promptreel_server.model.prompt import Prompt, SemanticIndexing, VideoLevel
-from promptreel_server.model.run import Run, RunSettings, RunStatus
-from promptreel_server.model.target import Target, TargetType
-from promptreel_server.store import keys, media, runs
-from promptreel_server.store.sqlite import open_sqlite
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.domain.ids import PROMPT, RUN, VIDEO, new_id
+from promptreel_server.domain.key import Scope
+from promptreel_server.domain.media import MediaFacts, MediaItem, MediaStatus, MediaType
+from promptreel_server.domain.prompt import Prompt, SemanticIndexing, VideoLevel
+from promptreel_server.domain.run import Run, RunSettings, RunStatus
+from promptreel_server.domain.target import Target, TargetType
+from promptreel_server.store.access import api_keys
+from promptreel_server.store.catalogue import media
+from promptreel_server.store.database.sqlite import open_sqlite
+from promptreel_server.store.runs import runs
+from promptreel_server.store.schema.transaction import Transaction
 
 OWNER = "bench"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -37,12 +39,12 @@ class Seed:
 
 async def seed(folder: Path) -> Seed:
     """Fill a fresh data folder."""
-    secret = keys.new_secret()
+    secret = api_keys.new_secret()
     item = _media_item()
     run = _run(item.video_id)
 
     def fill(tx: Transaction) -> None:
-        keys.create(tx, owner_id=OWNER, name="benchmark", scope=Scope.ADMIN, secret=secret)
+        api_keys.create(tx, owner_id=OWNER, name="benchmark", scope=Scope.ADMIN, secret=secret)
         media.insert_item(tx, item)
         runs.accept(tx, run, [item])
 

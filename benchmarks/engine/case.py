@@ -20,17 +20,17 @@ import psutil
 import uvloop
 from sqlalchemy import select
 
-from promptreel_server.engine.lanes import LaneLimits
-from promptreel_server.extractors.canned import CannedScript
-from promptreel_server.garbage import collect_seldom
-from promptreel_server.model.ids import VIDEO, new_id
-from promptreel_server.model.media import MediaItem
-from promptreel_server.model.prompt import Prompt
-from promptreel_server.model.run import Run, RunStatus
-from promptreel_server.store.database import Database
-from promptreel_server.store.postgres import open_postgres
-from promptreel_server.store.sqlite import open_sqlite
-from promptreel_server.store.tables import runs
+from promptreel_server.concurrency.gc_tuning import collect_seldom
+from promptreel_server.domain.ids import VIDEO, new_id
+from promptreel_server.domain.media import MediaItem
+from promptreel_server.domain.prompt import Prompt
+from promptreel_server.domain.run import Run, RunStatus
+from promptreel_server.engine.model_calls.concurrency import LaneLimits
+from promptreel_server.extractors.canned.extractor import CannedScript
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.database.postgres import open_postgres
+from promptreel_server.store.database.sqlite import open_sqlite
+from promptreel_server.store.schema.tables import runs
 from tests.engines import Rig, rig
 from tests.eventually import eventually
 

@@ -20,7 +20,7 @@ import uvloop
 
 from promptreel_client import Client
 from promptreel_server.app import Serving, running
-from promptreel_server.garbage import collect_seldom
+from promptreel_server.concurrency.gc_tuning import collect_seldom
 from promptreel_server.settings import Settings
 
 TICK_SECONDS = 0.001

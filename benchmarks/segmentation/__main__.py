@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks.segmentation.detectors import ADAPTIVE, COSTS_ONLY, FULL_DECODE, OURS, detectors
 from benchmarks.segmentation.listeners import listeners
 from benchmarks.segmentation.scoring import ShotScore, score_shots, score_sound
-from promptreel_server.media.ffmpeg import locate
+from promptreel_server.media.process.ffmpeg import locate
 
 ROOT = Path(__file__).parents[2]
 MEDIA = ROOT.parent / "shared" / "media"

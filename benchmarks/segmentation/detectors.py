@@ -9,10 +9,10 @@ from pathlib import Path
 from scenedetect import AdaptiveDetector, ContentDetector, SceneManager, open_video
 from scenedetect.detector import SceneDetector
 
-from promptreel_server.media.ffmpeg import Ffmpeg
-from promptreel_server.media.probe import probe
-from promptreel_server.model.media import MediaFacts
-from promptreel_server.model.segment import SegmentationMode
+from promptreel_server.domain.media import MediaFacts
+from promptreel_server.domain.segment import SegmentationMode
+from promptreel_server.media.inspect.probe import probe
+from promptreel_server.media.process.ffmpeg import Ffmpeg
 from promptreel_server.segmenters import SegmentationRequest, survey
 
 Detector = Callable[[Path], list[float]]

@@ -9,9 +9,9 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from promptreel_server.media.ffmpeg import Ffmpeg
-from promptreel_server.media.probe import probe
-from promptreel_server.model.segment import SegmentationMode
+from promptreel_server.domain.segment import SegmentationMode
+from promptreel_server.media.inspect.probe import probe
+from promptreel_server.media.process.ffmpeg import Ffmpeg
 from promptreel_server.segmenters import Limits, SegmentationRequest, Span, segmenter_for
 
 Answer = dict[str, list[list[float]]]

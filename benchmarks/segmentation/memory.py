@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from promptreel_server.media.ffmpeg import locate
-from promptreel_server.media.probe import probe
-from promptreel_server.model.segment import SegmentationMode
+from promptreel_server.domain.segment import SegmentationMode
+from promptreel_server.media.inspect.probe import probe
+from promptreel_server.media.process.ffmpeg import locate
 from promptreel_server.segmenters import SegmentationRequest, segmenter_for
 
 LENGTHS = {"6 minutes": 360, "6 hours": 21_600}

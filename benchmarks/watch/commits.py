@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from promptreel_server.store.sqlite import FILE_NAME
+from promptreel_server.store.database.sqlite import FILE_NAME
 
 LOOK_EVERY = 0.002
 """Seconds between looks: as exact as the times are."""

@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 
 from promptreel.v2 import prompt_run_pb2
-from promptreel_server.model.event import EventType
-from promptreel_server.model.key import Scope
-from promptreel_server.services.call import Call, current
-from promptreel_server.services.tails import Tails, WatchLimits
-from promptreel_server.services.watches import Watches
+from promptreel_server.domain.event import EventType
+from promptreel_server.domain.key import Scope
+from promptreel_server.services.call.context import Call, current
+from promptreel_server.services.watch.run_watches import Watches
+from promptreel_server.services.watch.watch_hub import Tails, WatchLimits
 from promptreel_server.store import feed
-from promptreel_server.store.sqlite import open_sqlite
+from promptreel_server.store.database.sqlite import open_sqlite
 
 OWNER = "local"
 PAUSE_SECONDS = 0.01

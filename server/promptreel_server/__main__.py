@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from promptreel_server import settings as settings_module
+from promptreel_server.domain.key import ApiKey, Scope
 from promptreel_server.errors import PromptreelError
-from promptreel_server.model.key import ApiKey, Scope
 from promptreel_server.settings import Loaded
 
 Result = TypeVar("Result")
@@ -98,7 +98,7 @@ async def _create_key(
     data: Path | None, name: str, scope: Scope, owner: str | None, days: int | None
 ) -> str:
     from promptreel_server.app import OWNER, opened
-    from promptreel_server.store import keys as stored
+    from promptreel_server.store.access import api_keys as stored
 
     secret = stored.new_secret()
     async with opened(_load(data=data).settings, exclusive=False) as database:
@@ -135,7 +135,7 @@ def list_keys(
 
 async def _list_keys(data: Path | None, owner: str | None) -> list[ApiKey]:
     from promptreel_server.app import OWNER, opened
-    from promptreel_server.store import keys as stored
+    from promptreel_server.store.access import api_keys as stored
 
     async with opened(_load(data=data).settings, exclusive=False) as database:
         return await database.read(lambda c: stored.list_keys(c, owner or OWNER))
@@ -165,7 +165,7 @@ def revoke_key(
 
 async def _revoke_key(data: Path | None, owner: str | None, key_id: str) -> None:
     from promptreel_server.app import OWNER, opened
-    from promptreel_server.store import keys as stored
+    from promptreel_server.store.access import api_keys as stored
 
     async with opened(_load(data=data).settings, exclusive=False) as database:
         await database.write(lambda tx: stored.revoke(tx, owner or OWNER, key_id))

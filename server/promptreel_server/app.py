@@ -15,40 +15,41 @@ from typing import TextIO
 import grpc
 from grpc_health.v1 import health
 
-from promptreel_server import metrics, upkeep
-from promptreel_server.engine.deletion import Deleter, sweep
+from promptreel_server import metrics, retention
+from promptreel_server.concurrency.gc_tuning import collect_seldom
+from promptreel_server.domain.key import Scope
+from promptreel_server.engine.dispatch.in_process import LocalDispatcher
+from promptreel_server.engine.dispatch.stop_flags import Stops
+from promptreel_server.engine.drive.resources import Bounds, Means
 from promptreel_server.engine.engine import Engine
-from promptreel_server.engine.imports import ImportLimits, Imports
-from promptreel_server.engine.lanes import LaneLimits, Lanes
-from promptreel_server.engine.local import LocalDispatcher
-from promptreel_server.engine.means import Bounds, Means
-from promptreel_server.engine.previews import Previews
-from promptreel_server.engine.stops import Stops
-from promptreel_server.engine.uri_imports import UriImports
+from promptreel_server.engine.library.deletion import Deleter, sweep
+from promptreel_server.engine.library.media_imports import ImportLimits, Imports
+from promptreel_server.engine.library.previews import Previews
+from promptreel_server.engine.library.uri_imports import UriImports
+from promptreel_server.engine.model_calls.concurrency import LaneLimits, Lanes
 from promptreel_server.errors import Invalid, PortTaken, Unavailable
-from promptreel_server.garbage import collect_seldom
 from promptreel_server.gateway import Gateway, find_envoy
-from promptreel_server.media import ffmpeg as programs
 from promptreel_server.media.blobs import FileBlobs
-from promptreel_server.media.ffmpeg import Ffmpeg
-from promptreel_server.media.pictures import Pictures
-from promptreel_server.media.probe import probe
-from promptreel_server.media.thumbnails import Thumbnails
-from promptreel_server.model.key import Scope
-from promptreel_server.models import Models
+from promptreel_server.media.frames.pictures import Pictures
+from promptreel_server.media.frames.thumbnails import Thumbnails
+from promptreel_server.media.inspect.probe import probe
+from promptreel_server.media.process import ffmpeg as programs
+from promptreel_server.media.process.ffmpeg import Ffmpeg
+from promptreel_server.model_instances import Models
 from promptreel_server.segmenters import Limits
-from promptreel_server.services import cursors
-from promptreel_server.services.cursors import Cursors
-from promptreel_server.services.keys import KeyRing
-from promptreel_server.services.prompt_runs import RunDefaults
-from promptreel_server.services.rate_limits import RateLimits
+from promptreel_server.services.call import cursors
+from promptreel_server.services.call.cursors import Cursors
+from promptreel_server.services.call.key_cache import KeyRing
+from promptreel_server.services.call.rate_limits import RateLimits
 from promptreel_server.services.register import Parts, gate, register
-from promptreel_server.services.tails import Tails, WatchLimits
+from promptreel_server.services.rpc.prompt_runs import RunDefaults
+from promptreel_server.services.watch.watch_hub import Tails, WatchLimits
 from promptreel_server.settings import Settings
-from promptreel_server.store import default_prompts, keys, secrets
-from promptreel_server.store.database import Database
-from promptreel_server.store.sqlite import open_sqlite
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.store.access import api_keys, server_secrets
+from promptreel_server.store.catalogue import default_prompts
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.database.sqlite import open_sqlite
+from promptreel_server.store.schema.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -247,10 +248,10 @@ def _first_start(tx: Transaction) -> tuple[str | None, bytes]:
     """Put in place what every server needs; answers the key that was made where there was none."""
     default_prompts.ensure_defaults(tx)
     made = None
-    if not keys.has_any(tx.connection):
-        made = keys.new_secret()
-        keys.create(tx, owner_id=OWNER, name="first", scope=Scope.ADMIN, secret=made)
-    return made, secrets.get_or_create(tx, cursors.SIGNED_WITH)
+    if not api_keys.has_any(tx.connection):
+        made = api_keys.new_secret()
+        api_keys.create(tx, owner_id=OWNER, name="first", scope=Scope.ADMIN, secret=made)
+    return made, server_secrets.get_or_create(tx, cursors.SIGNED_WITH)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> int:
@@ -278,7 +279,7 @@ def _gateway(settings: Settings, grpc_port: int) -> Gateway:
 @asynccontextmanager
 async def _working(settings: Settings, built: _Built) -> AsyncIterator[asyncio.TaskGroup]:
     """Keep everything going that works by itself; ends it at the end of the block."""
-    kept = upkeep.Kept(
+    kept = retention.Kept(
         events_for=timedelta(days=settings.events_kept_days),
         events_most=settings.events_kept_rows,
         keys_for=timedelta(days=settings.idempotency_kept_days),
@@ -290,7 +291,7 @@ async def _working(settings: Settings, built: _Built) -> AsyncIterator[asyncio.T
             tasks.create_task(built.from_uris.run(), name="imports"),
             tasks.create_task(built.keys.note_uses(), name="keys"),
             tasks.create_task(built.tails.run(), name="watches"),
-            tasks.create_task(upkeep.run(built.parts.database, kept), name="upkeep"),
+            tasks.create_task(retention.run(built.parts.database, kept), name="upkeep"),
         ]
         try:
             yield tasks
@@ -352,7 +353,7 @@ def opened(
     if settings.database_url is None:
         return open_sqlite(settings.data, exclusive=exclusive)
     try:
-        from promptreel_server.store.postgres import open_postgres
+        from promptreel_server.store.database.postgres import open_postgres
     except ImportError as error:
         raise Unavailable(
             "PostgreSQL needs more libraries; pip install 'promptreel[postgres]'."

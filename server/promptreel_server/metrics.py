@@ -10,10 +10,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from promptreel_server.engine.engine import Engine
-from promptreel_server.engine.lanes import Lanes
+from promptreel_server.engine.model_calls.concurrency import Lanes
 from promptreel_server.errors import PortTaken
-from promptreel_server.services.tails import Tails
-from promptreel_server.store.database import Database
+from promptreel_server.services.watch.watch_hub import Tails
+from promptreel_server.store.database.database import Database
 
 PREFIX = "promptreel"
 

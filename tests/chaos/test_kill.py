@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from promptreel_client import Client, PromptRun, RunStatus
-from promptreel_server.doctor import State, examine
+from promptreel_server.commands.doctor import State, examine
 from promptreel_server.settings import Settings
 from tests import footage
 from tests.chaos.mortal import Mortal

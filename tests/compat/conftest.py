@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from promptreel_server.model.key import Scope
+from promptreel_server.domain.key import Scope
 from tests import footage
 from tests.compat.vendor import Form, vendor_client
 from tests.owners import Owners

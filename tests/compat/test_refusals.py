@@ -16,7 +16,7 @@ from videovector import (
     ValidationError,
 )
 
-from promptreel_server.model.key import Scope
+from promptreel_server.domain.key import Scope
 from tests.compat.conftest import SCHEMA, Opener, Stage, clip
 from tests.compat.vendor import Calls, bad_fields, vendor_client
 from tests.served import served

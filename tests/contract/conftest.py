@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from promptreel_server.store.database import Database
-from promptreel_server.store.postgres import open_postgres
-from promptreel_server.store.sqlite import open_sqlite
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.database.postgres import open_postgres
+from promptreel_server.store.database.sqlite import open_sqlite
 from tests.postgres import Postgres
 
 

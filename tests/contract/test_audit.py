@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import select, update
 
+from promptreel_server.domain.run import Run, RunStatus
 from promptreel_server.errors import FailureCode
-from promptreel_server.extractors.canned import CannedScript, Fault
-from promptreel_server.model.run import Run, RunStatus
-from promptreel_server.store import audit
-from promptreel_server.store.database import Database
-from promptreel_server.store.tables import run_media, runs
+from promptreel_server.extractors.canned.extractor import CannedScript, Fault
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.runs import counter_audit
+from promptreel_server.store.schema.tables import run_media, runs
 from tests.engines import Rig, rig
 
 
@@ -30,8 +30,8 @@ async def ended(running: Rig) -> Run:
 
 async def test_a_run_that_ended_by_itself_counts_right(running: Rig, ended: Run) -> None:
     assert ended.status is RunStatus.COMPLETED_WITH_FAILURES
-    assert await running.database.read(audit.miscounts) == []
-    assert await running.database.read(audit.stuck) == []
+    assert await running.database.read(counter_audit.miscounts) == []
+    assert await running.database.read(counter_audit.stuck) == []
 
 
 async def test_wrong_counters_are_named_and_mended(running: Rig, ended: Run) -> None:
@@ -41,16 +41,16 @@ async def test_wrong_counters_are_named_and_mended(running: Rig, ended: Run) -> 
             tx.execute(update(runs).values(completed_videos=4)),
         )
     )
-    found = await running.database.read(audit.miscounts)
-    await running.database.write(lambda tx: audit.mend(tx, found))
+    found = await running.database.read(counter_audit.miscounts)
+    await running.database.write(lambda tx: counter_audit.mend(tx, found))
     # a run counts its media items up, so that what is mended there shows at the second look
-    again = await running.database.read(audit.miscounts)
-    await running.database.write(lambda tx: audit.mend(tx, again))
+    again = await running.database.read(counter_audit.miscounts)
+    await running.database.write(lambda tx: counter_audit.mend(tx, again))
     assert {(one.table, one.counter) for one in found} >= {
         ("run_media", "failed_segments"),
         ("runs", "completed_videos"),
     }
-    assert await running.database.read(audit.miscounts) == []
+    assert await running.database.read(counter_audit.miscounts) == []
 
 
 async def test_a_run_left_open_with_nothing_to_do_is_found_and_closed(
@@ -59,8 +59,8 @@ async def test_a_run_left_open_with_nothing_to_do_is_found_and_closed(
     await running.database.write(
         lambda tx: tx.execute(update(runs).values(status=RunStatus.PROCESSING))
     )
-    stuck = await running.database.read(audit.stuck)
-    await running.database.write(lambda tx: audit.close(tx, stuck))
+    stuck = await running.database.read(counter_audit.stuck)
+    await running.database.write(lambda tx: counter_audit.close(tx, stuck))
     status = await running.database.read(
         lambda c: c.execute(select(runs.c.status).where(runs.c.run_id == ended.run_id)).scalar()
     )

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from promptreel_server import doctor
-from promptreel_server.doctor import Finding, State, examine
+from promptreel_server.commands import doctor
+from promptreel_server.commands.doctor import Finding, State, examine
+from promptreel_server.domain.media import MediaItem
 from promptreel_server.errors import Unavailable
 from promptreel_server.media.blobs import FileBlobs
-from promptreel_server.model.media import MediaItem
 from promptreel_server.settings import Settings
-from promptreel_server.store import media
-from promptreel_server.store.sqlite import FILE_NAME, open_sqlite
-from promptreel_server.store.tables import runs
+from promptreel_server.store.catalogue import media
+from promptreel_server.store.database.sqlite import FILE_NAME, open_sqlite
+from promptreel_server.store.schema.tables import runs
 from tests.engines import rig
 from tests.media_items import media_item
 

@@ -6,20 +6,21 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from promptreel_server.engine import retry_orders
-from promptreel_server.engine.retry_orders import RetryOrder
+from promptreel_server.domain.llm_call import LlmCallStatus
+from promptreel_server.domain.operation import Operation
+from promptreel_server.domain.page import Slice
+from promptreel_server.domain.retry import Retry, RetryStatus
+from promptreel_server.domain.run import Run, RunStatus, SynthesisStatus
+from promptreel_server.domain.segment import SegmentRun, SegmentStatus
+from promptreel_server.engine.admission import retry_orders
+from promptreel_server.engine.admission.retry_orders import RetryOrder
 from promptreel_server.errors import Conflict, FailureCode, NotRetryable, SegmentNotFailed
-from promptreel_server.extractors.canned import CannedScript, Fault
-from promptreel_server.model.llm_call import LlmCallStatus
-from promptreel_server.model.operation import Operation
-from promptreel_server.model.page import Slice
-from promptreel_server.model.retry import Retry, RetryStatus
-from promptreel_server.model.run import Run, RunStatus, SynthesisStatus
-from promptreel_server.model.segment import SegmentRun, SegmentStatus
-from promptreel_server.store import feed, llm_calls, manifest, run_segments, syntheses
-from promptreel_server.store.database import Database
+from promptreel_server.extractors.canned.extractor import CannedScript, Fault
+from promptreel_server.store import feed
+from promptreel_server.store.database.database import Database
 from promptreel_server.store.feed import EventFilter
-from promptreel_server.store.llm_calls import CallFilter
+from promptreel_server.store.runs import failure_manifest, llm_calls, run_segments, syntheses
+from promptreel_server.store.runs.llm_calls import CallFilter
 from tests.engines import OWNER, Rig, rig
 from tests.eventually import eventually
 
@@ -107,7 +108,7 @@ async def test_a_bad_segment_fails_alone_and_stands_in_the_manifest(running: Rig
     video = await running.add(seconds=50)
     run = await running.execute(await running.prompt(), [video])
     ended = await running.ended(run.run_id)
-    failures = await running.database.read(lambda c: manifest.by_video(c, run.run_id))
+    failures = await running.database.read(lambda c: failure_manifest.by_video(c, run.run_id))
     assert ended.status is RunStatus.COMPLETED_WITH_FAILURES
     assert ended.completed_segments == 4
     assert ended.operation_failures[Operation.FIELD_EXTRACTION] == 1

@@ -6,8 +6,11 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
+from promptreel_server.domain.operation import Operation
+from promptreel_server.domain.run import Run, RunStatus
+from promptreel_server.domain.segment import Transcript
 from promptreel_server.embedders.embedder import Frame, ImageVector
-from promptreel_server.engine import cutting
+from promptreel_server.engine.drive import segmentation
 from promptreel_server.errors import (
     FailureCode,
     MediaUnavailable,
@@ -15,13 +18,11 @@ from promptreel_server.errors import (
     ModelFailure,
     OperationFailure,
 )
-from promptreel_server.model.operation import Operation
-from promptreel_server.model.run import Run, RunStatus
-from promptreel_server.model.segment import Transcript
 from promptreel_server.segmenters import Cut, Progress, SegmentationRequest
 from promptreel_server.segmenters.fixed import FixedSegmenter
-from promptreel_server.store import media, tables
-from promptreel_server.store.database import Database
+from promptreel_server.store.catalogue import media
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.schema import tables
 from promptreel_server.transcribers.transcriber import TranscriptionRequest
 from tests.engines import OWNER, Rig, rig
 from tests.media_items import FACTS, media_item
@@ -80,7 +81,7 @@ class Embedder:
 
 
 async def _cut(running: Rig, monkeypatch: pytest.MonkeyPatch, segmenter: FlakySegmenter) -> Run:
-    monkeypatch.setattr(cutting, "segmenter_for", lambda *_: segmenter)
+    monkeypatch.setattr(segmentation, "segmenter_for", lambda *_: segmenter)
     run = await running.execute(await running.prompt(), [await running.add(seconds=30)])
     return await running.ended(run.run_id)
 

@@ -7,20 +7,23 @@ from dataclasses import replace
 
 import pytest
 
+from promptreel_server.domain.llm_call import LlmCallStatus
+from promptreel_server.domain.page import Slice
+from promptreel_server.domain.retry import Retry, RetryStatus
+from promptreel_server.domain.run import Run, RunStatus
 from promptreel_server.engine import engine as engine_module
-from promptreel_server.engine import keeping, retry_orders
-from promptreel_server.engine.attempts import AttemptPolicy
-from promptreel_server.engine.retry_orders import RetryOrder
+from promptreel_server.engine.admission import retry_orders
+from promptreel_server.engine.admission.retry_orders import RetryOrder
+from promptreel_server.engine.drive import durable_write
+from promptreel_server.engine.model_calls.retry_policy import AttemptPolicy
 from promptreel_server.errors import FailureCode, StoreUnavailable
-from promptreel_server.extractors.canned import CannedScript, Fault
-from promptreel_server.model.llm_call import LlmCallStatus
-from promptreel_server.model.page import Slice
-from promptreel_server.model.retry import Retry, RetryStatus
-from promptreel_server.model.run import Run, RunStatus
-from promptreel_server.store import audit, feed, llm_calls, media, retries, run_segments
-from promptreel_server.store.database import Database
+from promptreel_server.extractors.canned.extractor import CannedScript, Fault
+from promptreel_server.store import feed
+from promptreel_server.store.catalogue import media
+from promptreel_server.store.database.database import Database
 from promptreel_server.store.feed import EventFilter
-from promptreel_server.store.llm_calls import CallFilter
+from promptreel_server.store.runs import counter_audit, llm_calls, retries, run_segments
+from promptreel_server.store.runs.llm_calls import CallFilter
 from tests.contract.test_store_trouble import clear_disk, fill_disk
 from tests.engines import OWNER, Rig, rig
 from tests.eventually import eventually
@@ -31,7 +34,7 @@ EVERYTHING = Slice(limit=1000)
 @pytest.fixture
 async def running(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
     monkeypatch.setattr(engine_module, "TAKE_UP_EVERY", 0.1)
-    monkeypatch.setattr(keeping, "SHORTEST_PAUSE", 0.02)
+    monkeypatch.setattr(durable_write, "SHORTEST_PAUSE", 0.02)
     policy = AttemptPolicy(shortest_pause=0.01, longest_pause=1.5)
     async with rig(database, stalled_after=0.3, policy=policy) as made:
         yield made
@@ -61,14 +64,14 @@ async def test_a_full_disk_holds_a_run_up_and_costs_it_no_call(running: Rig) -> 
         await asyncio.sleep(0.3)
         still = running.canned.asked
     finally:  # it may share a commit that a change before it spoils
-        await keeping.kept(lambda: running.database.write(clear_disk))
+        await durable_write.kept(lambda: running.database.write(clear_disk))
     ended = await running.ended(run.run_id)
     assert trouble is not None
     assert held_up.status is RunStatus.PROCESSING
     assert asked == still, "calls go on though nothing can be written"
     assert ended.status is RunStatus.COMPLETED
     assert running.canned.asked == await _calls(running, run) == 200
-    assert await running.database.read(audit.miscounts) == []
+    assert await running.database.read(counter_audit.miscounts) == []
 
 
 async def test_a_run_that_no_dispatch_followed_is_taken_up(running: Rig) -> None:
@@ -153,7 +156,7 @@ async def test_deletion_does_not_wait_for_the_pauses_of_a_retry(
         await made.database.write(lambda tx: media.mark_deleting(tx, [video_id], "del_1"))
         ended = await made.retried(retry)
     assert ended.status is RetryStatus.CANCELLED
-    assert await database.read(audit.miscounts) == []
+    assert await database.read(counter_audit.miscounts) == []
 
 
 async def test_a_retry_in_hand_goes_on_after_the_server_was_stopped(database: Database) -> None:

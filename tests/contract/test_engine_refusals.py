@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from promptreel_server.engine import retry_orders
-from promptreel_server.engine.retry_orders import RetryOrder
+from promptreel_server.domain.page import Slice
+from promptreel_server.domain.retry import Retry
+from promptreel_server.domain.run import Run, RunStatus
+from promptreel_server.engine.admission import retry_orders
+from promptreel_server.engine.admission.retry_orders import RetryOrder
 from promptreel_server.errors import FailureCode
-from promptreel_server.extractors.canned import CannedScript, Fault
-from promptreel_server.model.page import Slice
-from promptreel_server.model.retry import Retry
-from promptreel_server.model.run import Run, RunStatus
-from promptreel_server.store import llm_calls
-from promptreel_server.store.database import Database
-from promptreel_server.store.llm_calls import CallFilter
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.extractors.canned.extractor import CannedScript, Fault
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.runs import llm_calls
+from promptreel_server.store.runs.llm_calls import CallFilter
+from promptreel_server.store.schema.transaction import Transaction
 from tests.engines import OWNER, Rig, rig
 from tests.eventually import eventually
 

@@ -4,20 +4,28 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from promptreel_server.engine import cutting, retry_orders
+from promptreel_server.domain.page import Slice
+from promptreel_server.domain.retry import Retry, RetryStatus
+from promptreel_server.domain.run import Run, RunStatus
 from promptreel_server.engine import engine as engine_module
-from promptreel_server.engine.drive import Driver
-from promptreel_server.engine.retry_orders import RetryOrder
+from promptreel_server.engine.admission import retry_orders
+from promptreel_server.engine.admission.retry_orders import RetryOrder
+from promptreel_server.engine.drive import segmentation
+from promptreel_server.engine.drive.media_drive import Driver
 from promptreel_server.errors import MediaUnreadable, RetryInFlight
-from promptreel_server.extractors.canned import CannedScript
-from promptreel_server.model.page import Slice
-from promptreel_server.model.retry import Retry, RetryStatus
-from promptreel_server.model.run import Run, RunStatus
+from promptreel_server.extractors.canned.extractor import CannedScript
 from promptreel_server.segmenters import Cut, Progress, SegmentationRequest
 from promptreel_server.segmenters.fixed import FixedSegmenter
-from promptreel_server.store import audit, retries, run_media, run_segments, runs, unread
-from promptreel_server.store.database import Database
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.runs import (
+    counter_audit,
+    retries,
+    run_media,
+    run_segments,
+    runs,
+    unreadable_media,
+)
+from promptreel_server.store.schema.transaction import Transaction
 from tests.engines import OWNER, Rig, rig
 
 SEGMENTS = 30
@@ -40,7 +48,7 @@ async def running(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 async def _retry_of_unread(made: Rig) -> tuple[Run, Retry]:
     """A run whose medium could not be cut, and a retry of its stand-in that nobody set going."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cutting, "segmenter_for", lambda *_: Unreadable())
+        patch.setattr(segmentation, "segmenter_for", lambda *_: Unreadable())
         video = await made.add(seconds=SEGMENTS * 2)
         run = await made.execute(await made.prompt(), [video], seconds=2)
         ended = await made.ended(run.run_id)
@@ -77,7 +85,7 @@ async def test_a_look_for_work_leaves_a_medium_to_the_retry_that_cuts_it_anew(
     assert ended.status is RetryStatus.COMPLETED, ended.error
     assert running.canned.asked == SEGMENTS
     assert (await running.ended(run.run_id)).status is RunStatus.COMPLETED
-    assert await running.database.read(audit.miscounts) == []
+    assert await running.database.read(counter_audit.miscounts) == []
 
 
 # Over PostgreSQL an engine looks for work as soon as it listens, and would find this retry itself.
@@ -90,7 +98,7 @@ async def test_a_retry_that_finds_its_medium_driven_to_the_end_ends_as_it_did(
 
         def take_up(tx: Transaction) -> None:  # what a process that died then had done
             retries.start(tx, retry)
-            unread.reopen(tx, run_media.fetch(tx.connection, run.run_id, retry.video_id))
+            unreadable_media.reopen(tx, run_media.fetch(tx.connection, run.run_id, retry.video_id))
 
         await database.write(take_up)
         await Driver(made.means).drive(run.run_id, retry.video_id)

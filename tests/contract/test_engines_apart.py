@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from promptreel_server.domain.run import Run, RunStatus
 from promptreel_server.engine import engine as engine_module
-from promptreel_server.extractors.canned import CannedScript
-from promptreel_server.model.run import Run, RunStatus
-from promptreel_server.store import audit
-from promptreel_server.store.postgres import open_postgres
+from promptreel_server.extractors.canned.extractor import CannedScript
+from promptreel_server.store.database.postgres import open_postgres
+from promptreel_server.store.runs import counter_audit
 from tests.engines import Rig, rig
 from tests.eventually import eventually
 from tests.postgres import Postgres
@@ -51,7 +51,7 @@ async def test_engines_share_a_run_and_pay_no_call_twice(two: list[Rig]) -> None
     assert ended.status is RunStatus.COMPLETED
     assert first.canned.asked + second.canned.asked == MANY * SEGMENTS
     assert min(first.canned.asked, second.canned.asked) >= 2 * SEGMENTS
-    assert await first.database.read(audit.miscounts) == []
+    assert await first.database.read(counter_audit.miscounts) == []
 
 
 async def test_a_run_that_another_engine_drives_is_flagged_by_that_one_alone(

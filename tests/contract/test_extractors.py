@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from promptreel_server.domain.llm_call import LlmCallStatus, Purpose
 from promptreel_server.errors import Unavailable
 from promptreel_server.extractors.extractor import Extractor
-from promptreel_server.extractors.models import ExtractorOptions, Extractors
+from promptreel_server.extractors.json_schema.compiled import compiled
 from promptreel_server.extractors.provider_options import GeminiOptions, OpenAiOptions
-from promptreel_server.extractors.schema import compiled
-from promptreel_server.model.llm_call import LlmCallStatus, Purpose
+from promptreel_server.extractors.registry import ExtractorOptions, Extractors
 from tests.stand_ins import gemini as gemini_stand_in
 from tests.stand_ins import openai_compatible as openai_stand_in
 from tests.stand_ins.gemini import gemini_served

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from promptreel_server.engine import retry_orders
-from promptreel_server.engine.attempts import AttemptPolicy
-from promptreel_server.engine.retry_orders import RetryOrder
+from promptreel_server.domain.llm_call import LlmCall
+from promptreel_server.domain.operation import Operation, OperationStatus
+from promptreel_server.domain.page import Slice
+from promptreel_server.domain.run import Run, RunStatus
+from promptreel_server.domain.segment import SegmentRun
+from promptreel_server.engine.admission import retry_orders
+from promptreel_server.engine.admission.retry_orders import RetryOrder
+from promptreel_server.engine.model_calls.retry_policy import AttemptPolicy
 from promptreel_server.errors import FailureCode
-from promptreel_server.extractors.gemini import GeminiExtractor
+from promptreel_server.extractors.gemini.extractor import GeminiExtractor
 from promptreel_server.extractors.provider_options import GeminiOptions
-from promptreel_server.model.llm_call import LlmCall
-from promptreel_server.model.operation import Operation, OperationStatus
-from promptreel_server.model.page import Slice
-from promptreel_server.model.run import Run, RunStatus
-from promptreel_server.model.segment import SegmentRun
-from promptreel_server.store import llm_calls, run_segments
-from promptreel_server.store.database import Database
-from promptreel_server.store.llm_calls import CallFilter
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.runs import llm_calls, run_segments
+from promptreel_server.store.runs.llm_calls import CallFilter
 from tests import engines, footage
 from tests.engines import OWNER, Rig, rig
 from tests.stand_ins import gemini as said

@@ -11,20 +11,22 @@ from typing import Any
 
 import pytest
 
-from promptreel_server.engine.deletion import Deleter, sweep
-from promptreel_server.engine.imports import ImportLimits, Imports, Upload
-from promptreel_server.engine.stops import Stops
-from promptreel_server.engine.uri_imports import UriImports
+from promptreel_server.domain.event import EventType
+from promptreel_server.domain.import_job import ImportJob, ImportStatus, SourceKind
+from promptreel_server.domain.index import DeletionStatus
+from promptreel_server.domain.media import MediaFacts, MediaItem
+from promptreel_server.engine.dispatch.stop_flags import Stops
+from promptreel_server.engine.library.deletion import Deleter, sweep
+from promptreel_server.engine.library.media_imports import ImportLimits, Imports, Upload
+from promptreel_server.engine.library.uri_imports import UriImports
 from promptreel_server.errors import RateLimited, TooLarge, UnsupportedMedia
 from promptreel_server.media.blobs import FileBlobs
-from promptreel_server.media.thumbnails import Thumbnails
-from promptreel_server.model.event import EventType
-from promptreel_server.model.import_job import ImportJob, ImportStatus, SourceKind
-from promptreel_server.model.index import DeletionStatus
-from promptreel_server.model.media import MediaFacts, MediaItem
-from promptreel_server.store import deletions, feed, import_jobs, indexes, media
-from promptreel_server.store.database import Database
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.media.frames.thumbnails import Thumbnails
+from promptreel_server.store import feed
+from promptreel_server.store.catalogue import import_jobs, indexes, media
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.deletion import deletions
+from promptreel_server.store.schema.transaction import Transaction
 from tests.media_items import FACTS
 
 MOST_ITEMS = 20

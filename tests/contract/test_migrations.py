@@ -8,8 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from promptreel_server.errors import Unavailable
-from promptreel_server.store.migrate import is_current, migrate
-from promptreel_server.store.tables import metadata
+from promptreel_server.store.schema.migrate import is_current, migrate
+from promptreel_server.store.schema.tables import metadata
 from tests.postgres import Postgres
 
 

@@ -11,17 +11,19 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from promptreel_server.app import media_folders
-from promptreel_server.doctor import Finding, State, examine
+from promptreel_server.commands.doctor import Finding, State, examine
+from promptreel_server.domain.event import EventType
 from promptreel_server.errors import Invalid, StoreUnavailable, Unavailable
-from promptreel_server.model.event import EventType
 from promptreel_server.settings import Settings
-from promptreel_server.store import feed, postgres, tables
-from promptreel_server.store.database import Database
+from promptreel_server.store import feed
+from promptreel_server.store.database import postgres
+from promptreel_server.store.database.cluster import waited_for
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.database.postgres import open_postgres
+from promptreel_server.store.database.postgres_cluster import LOCKS, WRITING
 from promptreel_server.store.feed import EventFilter
-from promptreel_server.store.peers import waited_for
-from promptreel_server.store.postgres import open_postgres
-from promptreel_server.store.postgres_peers import LOCKS, WRITING
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.store.schema import tables
+from promptreel_server.store.schema.transaction import Transaction
 from tests.engines import rig
 from tests.eventually import eventually
 from tests.postgres import Postgres

@@ -26,15 +26,15 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 from promptreel.v2 import enums_pb2, error_reason_pb2
 from promptreel_server import errors
-from promptreel_server.model.import_job import ImportStatus, SourceKind
-from promptreel_server.model.index import DeletionStatus
-from promptreel_server.model.key import Scope
-from promptreel_server.model.llm_call import LlmCallStatus, Purpose
-from promptreel_server.model.media import MediaStatus, MediaType
-from promptreel_server.model.retry import RetryStatus
-from promptreel_server.model.run import RunMediaStatus, RunStatus, SynthesisStatus
-from promptreel_server.model.segment import SegmentationMode, SegmentStatus
-from promptreel_server.model.target import TargetType
+from promptreel_server.domain.import_job import ImportStatus, SourceKind
+from promptreel_server.domain.index import DeletionStatus
+from promptreel_server.domain.key import Scope
+from promptreel_server.domain.llm_call import LlmCallStatus, Purpose
+from promptreel_server.domain.media import MediaStatus, MediaType
+from promptreel_server.domain.retry import RetryStatus
+from promptreel_server.domain.run import RunMediaStatus, RunStatus, SynthesisStatus
+from promptreel_server.domain.segment import SegmentationMode, SegmentStatus
+from promptreel_server.domain.target import TargetType
 
 ROOT = Path(__file__).resolve().parents[2]
 BUF = Path(sys.executable).parent / "buf"

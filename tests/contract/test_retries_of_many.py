@@ -9,23 +9,26 @@ from itertools import product
 import pytest
 from sqlalchemy import Connection, update
 
+from promptreel_server.domain.event import EventType
+from promptreel_server.domain.operation import OperationStatus
+from promptreel_server.domain.retry import Retry, RetryStatus
+from promptreel_server.domain.run import Run
+from promptreel_server.domain.segment import SegmentStatus
 from promptreel_server.engine import engine as engine_module
-from promptreel_server.engine import retry_orders
-from promptreel_server.engine.dispatch import Perform, Unit
+from promptreel_server.engine.admission import retry_orders
+from promptreel_server.engine.admission.retry_orders import Plan, RetryOrder
+from promptreel_server.engine.dispatch.dispatcher import Perform, Unit
 from promptreel_server.engine.engine import Engine
-from promptreel_server.engine.retry_orders import Plan, RetryOrder
 from promptreel_server.errors import FailureCode, PromptreelError
-from promptreel_server.extractors.canned import CannedScript, Fault
-from promptreel_server.model.event import EventType
-from promptreel_server.model.operation import OperationStatus
-from promptreel_server.model.retry import Retry, RetryStatus
-from promptreel_server.model.run import Run
-from promptreel_server.model.segment import SegmentStatus
-from promptreel_server.store import feed, manifest, media, removals, retries, run_media, runs
-from promptreel_server.store.database import Database
+from promptreel_server.extractors.canned.extractor import CannedScript, Fault
+from promptreel_server.store import feed
+from promptreel_server.store.catalogue import media
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.deletion import media_removal
 from promptreel_server.store.feed import EventFilter
-from promptreel_server.store.tables import run_segments
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.store.runs import failure_manifest, retries, run_media, runs
+from promptreel_server.store.schema.tables import run_segments
+from promptreel_server.store.schema.transaction import Transaction
 from tests.engines import OWNER, Rig, rig
 from tests.eventually import eventually
 from tests.statements import sent, ways
@@ -63,7 +66,7 @@ async def _failed(made: Rig, *seconds: int) -> Run:
 
 def _found(c: Connection, run: Run) -> list[tuple[str, str]]:
     """(video_id, segment_id) of what a request for many goes through."""
-    found = manifest.shortfalls(c, run.run_id, (), undone=True, limit=100_000)
+    found = failure_manifest.shortfalls(c, run.run_id, (), undone=True, limit=100_000)
     return [(video_id, segment_id) for video_id, segment_id, _ in found]
 
 
@@ -272,7 +275,7 @@ async def test_open_retries_are_found_without_those_that_have_ended(running: Rig
         lambda c: retries.awaited(c, retry),
         retries.undone,
         lambda c: run_media.undone(c, 1000),
-        lambda c: removals.in_hand(c, retry.video_id),
+        lambda c: media_removal.in_hand(c, retry.video_id),
     )
     for look in looks:
         found = await running.database.read(partial(_ways, look=look))

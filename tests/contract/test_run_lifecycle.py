@@ -20,19 +20,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from promptreel_server.domain.media import MediaItem
+from promptreel_server.domain.page import Slice
+from promptreel_server.domain.prompt import Prompt
+from promptreel_server.domain.run import Run, RunStatus
+from promptreel_server.domain.segment import SegmentStatus
 from promptreel_server.engine import engine as engine_module
-from promptreel_server.engine import retry_orders
-from promptreel_server.engine.retry_orders import RetryOrder
+from promptreel_server.engine.admission import retry_orders
+from promptreel_server.engine.admission.retry_orders import RetryOrder
 from promptreel_server.errors import Conflict, FailureCode, NotRetryable, SegmentNotFailed
-from promptreel_server.extractors.canned import CannedScript, Fault
-from promptreel_server.model.media import MediaItem
-from promptreel_server.model.page import Slice
-from promptreel_server.model.prompt import Prompt
-from promptreel_server.model.run import Run, RunStatus
-from promptreel_server.model.segment import SegmentStatus
-from promptreel_server.store import audit, llm_calls, retries, run_segments, runs
-from promptreel_server.store.llm_calls import CallFilter
-from promptreel_server.store.sqlite import open_sqlite
+from promptreel_server.extractors.canned.extractor import CannedScript, Fault
+from promptreel_server.store.database.sqlite import open_sqlite
+from promptreel_server.store.runs import counter_audit, llm_calls, retries, run_segments, runs
+from promptreel_server.store.runs.llm_calls import CallFilter
 from tests.engines import OWNER, Rig, rig
 from tests.eventually import eventually
 
@@ -260,13 +260,13 @@ class Lifecycle(RuleBasedStateMachine):
     @invariant()
     def counters_add_up(self) -> None:
         if self.expected:
-            assert self.do(self.database.read_snapshot(audit.miscounts)) == []
+            assert self.do(self.database.read_snapshot(counter_audit.miscounts)) == []
 
     def teardown(self) -> None:
         async def end() -> None:
             for run_id in self.expected:
                 await self.rig.ended(run_id)
-            assert await self.database.read(audit.stuck) == []
+            assert await self.database.read(counter_audit.stuck) == []
             await self.life.aclose()
             await self.stack.aclose()
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from promptreel_server.domain.media import MediaType
+from promptreel_server.domain.segment import SegmentationMode
 from promptreel_server.errors import MediaUnreadable
-from promptreel_server.media.probe import probe
-from promptreel_server.model.media import MediaType
-from promptreel_server.model.segment import SegmentationMode
+from promptreel_server.media.inspect.probe import probe
 from promptreel_server.segmenters import (
     Cut,
     Limits,

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from promptreel_server.model.event import EventType
+from promptreel_server.domain.event import EventType
 from promptreel_server.store import feed
-from promptreel_server.store.database import Database
+from promptreel_server.store.database.database import Database
 from promptreel_server.store.feed import EventFilter, NewEvent
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.store.schema.transaction import Transaction
 
 ALL = EventFilter()
 

@@ -3,9 +3,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from promptreel_server.store import idempotency
-from promptreel_server.store.database import Database
-from promptreel_server.store.idempotency import KeyUse, Remembered
+from promptreel_server.store.access import idempotency
+from promptreel_server.store.access.idempotency import KeyUse, Remembered
+from promptreel_server.store.database.database import Database
 
 USE = KeyUse(owner_id="ann", operation="CreateIndex", key="k1")
 

@@ -3,13 +3,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from promptreel_server.domain.ids import JOB, new_id
+from promptreel_server.domain.import_job import ImportJob, ImportStatus, SourceKind
+from promptreel_server.domain.page import Slice
 from promptreel_server.errors import NotFound
-from promptreel_server.model.ids import JOB, new_id
-from promptreel_server.model.import_job import ImportJob, ImportStatus, SourceKind
-from promptreel_server.model.page import Slice
-from promptreel_server.store import import_jobs
-from promptreel_server.store.database import Database
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.store.catalogue import import_jobs
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.schema.transaction import Transaction
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

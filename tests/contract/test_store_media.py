@@ -2,15 +2,17 @@ from fractions import Fraction
 
 import pytest
 
+from promptreel_server.domain.event import EventType
+from promptreel_server.domain.index import DeletionStatus, Index
+from promptreel_server.domain.media import MediaFacts, MediaItem, MediaStatus, MediaType
+from promptreel_server.domain.page import Page, Slice
+from promptreel_server.domain.target import Target, TargetType
 from promptreel_server.errors import BeingDeleted, EmptyTarget, Invalid, NotFound
-from promptreel_server.model.event import EventType
-from promptreel_server.model.index import DeletionStatus, Index
-from promptreel_server.model.media import MediaFacts, MediaItem, MediaStatus, MediaType
-from promptreel_server.model.page import Page, Slice
-from promptreel_server.model.target import Target, TargetType
-from promptreel_server.store import deletions, feed, indexes, media
-from promptreel_server.store.database import Database
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.store import feed
+from promptreel_server.store.catalogue import indexes, media
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.deletion import deletions
+from promptreel_server.store.schema.transaction import Transaction
 from tests.media_items import media_item
 
 

@@ -3,12 +3,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from promptreel_server.domain.prompt import DEFAULT_OWNER, Prompt, SemanticIndexing, VideoLevel
 from promptreel_server.errors import NotFound
-from promptreel_server.extractors.schema import check_schema
-from promptreel_server.model.prompt import DEFAULT_OWNER, Prompt, SemanticIndexing, VideoLevel
-from promptreel_server.store import prompts
-from promptreel_server.store.database import Database
-from promptreel_server.store.default_prompts import DEFAULT_PROMPTS, ensure_defaults
+from promptreel_server.extractors.json_schema.compiled import check_schema
+from promptreel_server.store.catalogue import prompts
+from promptreel_server.store.catalogue.default_prompts import DEFAULT_PROMPTS, ensure_defaults
+from promptreel_server.store.database.database import Database
 
 PROMPT = Prompt(
     prompt_id="prompt_01",

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import Connection, func, insert, select
 
 from promptreel_server.errors import StoreUnavailable, Unavailable
-from promptreel_server.store import sqlite, writer
-from promptreel_server.store.database import Database
-from promptreel_server.store.sqlite import open_sqlite
-from promptreel_server.store.tables import import_jobs, secrets
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.store.database import sqlite, writer
+from promptreel_server.store.database.database import Database
+from promptreel_server.store.database.sqlite import open_sqlite
+from promptreel_server.store.schema.tables import import_jobs, secrets
+from promptreel_server.store.schema.transaction import Transaction
 
 
 def fill_disk(tx: Transaction) -> None:

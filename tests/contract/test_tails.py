@@ -6,13 +6,13 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
+from promptreel_server.domain.event import EventType
+from promptreel_server.domain.key import Scope
 from promptreel_server.errors import RateLimited
-from promptreel_server.model.event import EventType
-from promptreel_server.model.key import Scope
-from promptreel_server.services.call import Call, current
-from promptreel_server.services.tails import BATCH, Batch, End, Start, Tails, WatchLimits
+from promptreel_server.services.call.context import Call, current
+from promptreel_server.services.watch.watch_hub import BATCH, Batch, End, Start, Tails, WatchLimits
 from promptreel_server.store import feed
-from promptreel_server.store.database import Database
+from promptreel_server.store.database.database import Database
 from promptreel_server.store.feed import EventFilter, NewEvent
 
 OWNER = "ann"

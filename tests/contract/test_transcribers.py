@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from promptreel_server.domain.segment import Transcript
 from promptreel_server.errors import Unavailable
-from promptreel_server.media.ffmpeg import locate
-from promptreel_server.media.probe import probe
-from promptreel_server.model.segment import Transcript
+from promptreel_server.media.inspect.probe import probe
+from promptreel_server.media.process.ffmpeg import locate
 from promptreel_server.transcribers.transcriber import Transcriber, TranscriptionRequest
 from promptreel_server.transcribers.whisper import WhisperTranscriber
 from promptreel_server.weights.shelf import Shelf

@@ -27,10 +27,10 @@ from promptreel.v2 import (
     video_pb2,
     video_pb2_grpc,
 )
-from promptreel_server.model.key import Scope
-from promptreel_server.store import idempotency, keys
-from promptreel_server.store.database import Database
-from promptreel_server.store.idempotency import KeyUse
+from promptreel_server.domain.key import Scope
+from promptreel_server.store.access import api_keys, idempotency
+from promptreel_server.store.access.idempotency import KeyUse
+from promptreel_server.store.database.database import Database
 from tests.gateway.loop_thread import LoopThread
 
 Found = TypeVar("Found")
@@ -51,10 +51,10 @@ class Live:
     def make_key(
         self, owner: str, scope: Scope = Scope.ADMIN, expires_at: datetime | None = None
     ) -> str:
-        secret = keys.new_secret()
+        secret = api_keys.new_secret()
         self.thread.run(
             self.database.write(
-                lambda tx: keys.create(
+                lambda tx: api_keys.create(
                     tx,
                     owner_id=owner,
                     name="test",

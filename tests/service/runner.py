@@ -18,11 +18,11 @@ from promptreel.v2 import (
     retry_pb2,
     run_pb2,
 )
-from promptreel_server.model.media import MediaType
-from promptreel_server.model.operation import Operation, OperationStatus
-from promptreel_server.model.run import RunMediaStatus, SynthesisStatus
-from promptreel_server.model.segment import SegmentStatus
-from promptreel_server.store.tables import run_media, run_segments, runs, syntheses
+from promptreel_server.domain.media import MediaType
+from promptreel_server.domain.operation import Operation, OperationStatus
+from promptreel_server.domain.run import RunMediaStatus, SynthesisStatus
+from promptreel_server.domain.segment import SegmentStatus
+from promptreel_server.store.schema.tables import run_media, run_segments, runs, syntheses
 from tests import footage
 from tests.service.caller import Caller, until
 

@@ -15,9 +15,9 @@ from promptreel.v2 import (
     index_pb2_grpc,
     rest_pb2,
 )
-from promptreel_server.model.key import Scope
-from promptreel_server.services import scopes
-from promptreel_server.services.contract_files import FILES
+from promptreel_server.domain.key import Scope
+from promptreel_server.services.call import scopes
+from promptreel_server.services.call.contract_files import FILES
 from tests.service.caller import Caller, Live, refusal
 
 

@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from promptreel.v2 import enums_pb2, import_job_pb2, index_pb2, prompt_pb2, video_pb2
-from promptreel_server.services.rendering import render
+from promptreel_server.services.messages.rest_json import render
 from tests.service.caller import Caller, refusal
 
 

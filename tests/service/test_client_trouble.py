@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from promptreel_client import Client, errors
-from promptreel_server.model.key import Scope
+from promptreel_server.domain.key import Scope
 from tests import footage
 from tests.service.caller import Caller
 from tests.service.cuttable import Cuttable

@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 
 from promptreel.v2 import enums_pb2, prompt_pb2, prompt_run_pb2, run_pb2, video_pb2
-from promptreel_server.services.structs import to_struct
+from promptreel_server.services.messages.json_structs import to_struct
 from tests.footage import shots, still
 from tests.service.caller import Caller, refusal
 

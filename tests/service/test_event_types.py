@@ -1,7 +1,7 @@
 """Every type of event that the contract names is really written, and its row goes with it."""
 
 from promptreel.v2 import event_pb2, event_pb2_grpc, import_job_pb2, video_pb2
-from promptreel_server.model.event import EventType
+from promptreel_server.domain.event import EventType
 from tests import footage
 from tests.service.caller import refusal
 from tests.service.runner import Runner

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from promptreel.v2 import event_pb2, event_pb2_grpc
-from promptreel_server.model.event import EventType
+from promptreel_server.domain.event import EventType
 from tests.service.caller import Caller, refusal
 from tests.service.runner import SEGMENTS, Runner
 

@@ -3,8 +3,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from promptreel.v2 import index_pb2, prompt_run_pb2
-from promptreel_server.store import idempotency
-from promptreel_server.store.idempotency import KeyUse
+from promptreel_server.store.access import idempotency
+from promptreel_server.store.access.idempotency import KeyUse
 from tests import footage
 from tests.service.caller import Caller, refusal
 from tests.service.runner import Runner

@@ -8,9 +8,9 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from promptreel.v2 import enums_pb2, prompt_run_pb2, result_pb2
-from promptreel_server.model.ids import VIDEO, new_id
-from promptreel_server.store import media
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.domain.ids import VIDEO, new_id
+from promptreel_server.store.catalogue import media
+from promptreel_server.store.schema.transaction import Transaction
 from tests.service.caller import Caller, refusal
 from tests.service.runner import SEGMENTS, Mode, Runner, Status, TargetType
 

@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import select
 
 from promptreel.v2 import enums_pb2, index_pb2, prompt_run_pb2, retry_pb2, video_pb2
-from promptreel_server.engine import retry_orders
-from promptreel_server.model.event import EventType
-from promptreel_server.services import manifests
-from promptreel_server.store.tables import events, media
+from promptreel_server.domain.event import EventType
+from promptreel_server.engine.admission import retry_orders
+from promptreel_server.services.rpc import manifests
+from promptreel_server.store.schema.tables import events, media
 from tests.service.caller import refusal, until
 from tests.service.runner import SEGMENTS, Runner, Status
 

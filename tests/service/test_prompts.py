@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from promptreel.v2 import enums_pb2, prompt_pb2, prompt_run_pb2, run_pb2
-from promptreel_server.services.structs import from_struct, to_struct
-from promptreel_server.store.default_prompts import DEFAULT_PROMPTS
+from promptreel_server.services.messages.json_structs import from_struct, to_struct
+from promptreel_server.store.catalogue.default_prompts import DEFAULT_PROMPTS
 from tests.footage import shots
 from tests.service.caller import Caller, refusal
 

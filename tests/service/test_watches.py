@@ -15,7 +15,7 @@ from promptreel.v2 import (
     prompt_run_pb2_grpc,
 )
 from promptreel_server.store import feed
-from promptreel_server.store.tables import events
+from promptreel_server.store.schema.tables import events
 from tests.service.caller import Caller, refusal
 from tests.service.runner import SEGMENTS, Runner, Status
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from promptreel_server.extractors.schema import sample
+from promptreel_server.extractors.json_schema.compiled import sample
 from tests.stand_ins.wire import Asked, Reply, reply, served
 
 KEY = "AIza-stand-in-key-0123456789"

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from promptreel_server.extractors.schema import sample
+from promptreel_server.extractors.json_schema.compiled import sample
 from tests.stand_ins.wire import Asked, Reply, reply, served
 
 KEY = "sk-stand-in-key-0123456789"

@@ -8,22 +8,22 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from promptreel_server.engine import acceptance
-from promptreel_server.engine.acceptance import Checked, Order
-from promptreel_server.engine.dispatch import Dispatcher, Unit
-from promptreel_server.engine.drive import Driver
-from promptreel_server.engine.estimate import estimate
-from promptreel_server.engine.foresight import Foresight
-from promptreel_server.engine.listening import transcript_kind
-from promptreel_server.engine.means import Means
-from promptreel_server.engine.retrying import Retrier
-from promptreel_server.engine.stalls import Stalls
+from promptreel_server.concurrency.supervision import unbroken, woken
+from promptreel_server.domain.retry import Retry
+from promptreel_server.domain.run import Run, RunMediaStatus
+from promptreel_server.engine.admission import run_orders
+from promptreel_server.engine.admission.estimate import estimate
+from promptreel_server.engine.admission.reuse_forecast import Foresight
+from promptreel_server.engine.admission.run_orders import Checked, Order
+from promptreel_server.engine.dispatch.dispatcher import Dispatcher, Unit
+from promptreel_server.engine.drive.media_drive import Driver
+from promptreel_server.engine.drive.resources import Means
+from promptreel_server.engine.drive.segment_retry import Retrier
+from promptreel_server.engine.drive.transcription import transcript_kind
+from promptreel_server.engine.stall_watchdog import Stalls
 from promptreel_server.extractors.extractor import Extractor
-from promptreel_server.model.retry import Retry
-from promptreel_server.model.run import Run, RunMediaStatus
-from promptreel_server.steady import unbroken, woken
-from promptreel_server.store import retries, run_media, runs
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.store.runs import retries, run_media, runs
+from promptreel_server.store.schema.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Engine:
 
     def check(self, connection: Connection, order: Order) -> Checked:
         """Make the checks of `execute`; see `acceptance.check`."""
-        checked = acceptance.check(
+        checked = run_orders.check(
             connection, order, self.extractor(order.settings.processing_model)
         )
         self._check_models(checked)
@@ -105,7 +105,7 @@ class Engine:
 
     def accept(self, tx: Transaction, order: Order) -> Run:
         """Check an order, freeze it into a run and write it; `begin` sets it going."""
-        return acceptance.accept(tx, self.check(tx.connection, order))
+        return run_orders.accept(tx, self.check(tx.connection, order))
 
     async def begin(self, run_id: str) -> None:
         """Dispatch the media items of a run that are not done; a broken lane is given a chance."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from promptreel_server.domain.llm_call import LlmCall
+from promptreel_server.domain.media import MediaFacts
+from promptreel_server.domain.prompt import JsonObject
+from promptreel_server.domain.segment import Transcript
 from promptreel_server.errors import OperationFailure
-from promptreel_server.model.llm_call import LlmCall
-from promptreel_server.model.media import MediaFacts
-from promptreel_server.model.prompt import JsonObject
-from promptreel_server.model.segment import Transcript
 
 
 @dataclass(frozen=True, kw_only=True)

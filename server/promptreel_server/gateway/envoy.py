@@ -10,7 +10,7 @@ from pathlib import Path
 
 from promptreel_server import errors
 from promptreel_server.gateway.admin import Admin
-from promptreel_server.media import leash
+from promptreel_server.media.process import resource_limits
 
 WORKERS = 2
 """Threads: one Python process behind them never needs more, and each costs memory."""
@@ -110,5 +110,5 @@ def _leashed(binary: Path) -> list[str]:
     """The words that start `binary` so that it dies with this process, otherwise unbounded."""
     open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     limits = (ENDLESS_CPU_SECONDS, NO_LIMIT, NO_LIMIT, open_files)
-    trampoline = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())]
+    trampoline = [sys.executable, "-I", "-S", resource_limits.__file__, str(os.getpid())]
     return [*trampoline, *map(str, limits), str(binary)]

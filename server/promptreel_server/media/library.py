@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 from promptreel_server.errors import Invalid, MediaUnavailable
-from promptreel_server.media.ffmpeg import opened
+from promptreel_server.media.process.ffmpeg import opened
 
 LONGEST_TITLE = 255
 _FIELD = "video_uri"

@@ -1,10 +1,11 @@
 """Where a media item is cut: one segmenter a mode, over shots and sounds found in one pass."""
 
-from promptreel_server.media.ffmpeg import Ffmpeg
-from promptreel_server.model.media import MediaType
-from promptreel_server.model.segment import SegmentationMode
+from promptreel_server.domain.media import MediaType
+from promptreel_server.domain.segment import SegmentationMode
+from promptreel_server.media.process.ffmpeg import Ffmpeg
+from promptreel_server.segmenters.analysed import ContentAwareSegmenter, SmartSegmenter
+from promptreel_server.segmenters.analysis import survey
 from promptreel_server.segmenters.fixed import FixedSegmenter, ImageSegmenter
-from promptreel_server.segmenters.seeing import ContentAwareSegmenter, SmartSegmenter
 from promptreel_server.segmenters.segmenter import (
     Cut,
     Limits,
@@ -14,7 +15,6 @@ from promptreel_server.segmenters.segmenter import (
     fingerprint,
 )
 from promptreel_server.segmenters.signals import SIGNALS_VERSION, Signals, Span
-from promptreel_server.segmenters.survey import survey
 
 __all__ = [
     "SIGNALS_VERSION",

@@ -2,8 +2,8 @@
 
 from fractions import Fraction
 
-from promptreel_server.model.segment import SegmentationMode
-from promptreel_server.segmenters.even import windows
+from promptreel_server.domain.segment import SegmentationMode
+from promptreel_server.segmenters.even_windows import windows
 from promptreel_server.segmenters.segmenter import VERSIONS, Cut, Progress, SegmentationRequest
 from promptreel_server.segmenters.signals import Signals, Span
 

@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from promptreel_server.model.media import MediaFacts, MediaType
-from promptreel_server.model.segment import SegmentationMode
+from promptreel_server.domain.media import MediaFacts, MediaType
+from promptreel_server.domain.segment import SegmentationMode
 from promptreel_server.segmenters.signals import SIGNALS_VERSION, Signals, Span
 
 Progress = Callable[[Fraction, Fraction], None]

@@ -19,28 +19,28 @@ from promptreel.v2 import (
     video_pb2_grpc,
 )
 from promptreel_server.engine.engine import Engine
-from promptreel_server.engine.imports import Imports
-from promptreel_server.engine.previews import Previews
-from promptreel_server.engine.uri_imports import UriImports
-from promptreel_server.services import scopes
-from promptreel_server.services.account import AccountService
-from promptreel_server.services.api_keys import ApiKeyService
-from promptreel_server.services.contract_files import FILES
-from promptreel_server.services.cursors import Cursors
-from promptreel_server.services.events import EventService
-from promptreel_server.services.import_jobs import ImportJobService
-from promptreel_server.services.indexes import IndexService
-from promptreel_server.services.interceptors import Gate
-from promptreel_server.services.keys import KeyRing
-from promptreel_server.services.prompt_runs import PromptRunService, RunDefaults
-from promptreel_server.services.prompts import PromptService
-from promptreel_server.services.rate_limits import RateLimits
-from promptreel_server.services.rest import RestService, Typed
-from promptreel_server.services.tails import Tails
-from promptreel_server.services.uploads import Uploads
-from promptreel_server.services.videos import VideoService
-from promptreel_server.services.watches import Watches
-from promptreel_server.store.database import Database
+from promptreel_server.engine.library.media_imports import Imports
+from promptreel_server.engine.library.previews import Previews
+from promptreel_server.engine.library.uri_imports import UriImports
+from promptreel_server.services.call import scopes
+from promptreel_server.services.call.contract_files import FILES
+from promptreel_server.services.call.cursors import Cursors
+from promptreel_server.services.call.interceptor import Gate
+from promptreel_server.services.call.key_cache import KeyRing
+from promptreel_server.services.call.rate_limits import RateLimits
+from promptreel_server.services.rest.rest import RestService, Typed
+from promptreel_server.services.rpc.account import AccountService
+from promptreel_server.services.rpc.api_keys import ApiKeyService
+from promptreel_server.services.rpc.events import EventService
+from promptreel_server.services.rpc.import_jobs import ImportJobService
+from promptreel_server.services.rpc.indexes import IndexService
+from promptreel_server.services.rpc.prompt_runs import PromptRunService, RunDefaults
+from promptreel_server.services.rpc.prompts import PromptService
+from promptreel_server.services.rpc.uploads import Uploads
+from promptreel_server.services.rpc.videos import VideoService
+from promptreel_server.services.watch.run_watches import Watches
+from promptreel_server.services.watch.watch_hub import Tails
+from promptreel_server.store.database.database import Database
 
 
 @dataclass(frozen=True, kw_only=True)

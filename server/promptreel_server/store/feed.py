@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
-from promptreel_server.model.event import Event, EventType
-from promptreel_server.model.ids import EVENT, new_id, new_ids
-from promptreel_server.store.columns import json_text, microseconds
-from promptreel_server.store.prepared import Prepared
-from promptreel_server.store.tables import events, feeds
-from promptreel_server.store.transaction import Transaction
+from promptreel_server.domain.event import Event, EventType
+from promptreel_server.domain.ids import EVENT, new_id, new_ids
+from promptreel_server.store.schema.bulk_statements import Prepared
+from promptreel_server.store.schema.columns import json_text, microseconds
+from promptreel_server.store.schema.tables import events, feeds
+from promptreel_server.store.schema.transaction import Transaction
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from promptreel_server.model.media import MediaFacts
-from promptreel_server.model.segment import Transcript
+from promptreel_server.domain.media import MediaFacts
+from promptreel_server.domain.segment import Transcript
 
 
 @dataclass(frozen=True, kw_only=True)

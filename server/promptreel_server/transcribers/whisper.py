@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from promptreel_server.media.decode import Sound, Wanted, decoded
-from promptreel_server.media.ffmpeg import Ffmpeg
-from promptreel_server.model.segment import Transcript, Word
+from promptreel_server.domain.segment import Transcript, Word
+from promptreel_server.media.frames.decode import Sound, Wanted, decoded
+from promptreel_server.media.process.ffmpeg import Ffmpeg
 from promptreel_server.transcribers.transcriber import TranscriptionRequest
 from promptreel_server.weights.model_process import ModelProcess, spare_threads
 from promptreel_server.weights.runtime import require_runtime

@@ -6,7 +6,7 @@ from promptreel_client.cli import demo_prompt, demo_server
 from promptreel_client.cli.demo import find_clip
 from promptreel_client.cli.demo_server import addresses, asked
 from promptreel_client.cli.failing import CommandFailed
-from promptreel_server.extractors.schema import check_schema
+from promptreel_server.extractors.json_schema.compiled import check_schema
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from promptreel_server.domain.media import MediaFacts, MediaType
 from promptreel_server.extractors.extractor import (
     ExtractionRequest,
     SynthesisRequest,
     SynthesisSource,
 )
-from promptreel_server.model.media import MediaFacts, MediaType
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -1,6 +1,6 @@
 """Settings of the providers reach them."""
 
-from promptreel_server.models import Models
+from promptreel_server.model_instances import Models
 from promptreel_server.settings import Settings
 from tests import footage
 from tests.stand_ins.gemini import gemini_served

@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from promptreel_server.segmenters.footage import HEIGHT, WIDTH
-from promptreel_server.segmenters.shots import ShotFinder
+from promptreel_server.segmenters.shots.footage import HEIGHT, WIDTH
+from promptreel_server.segmenters.shots.shots import ShotFinder
 
 RATE = 25
 PLANES = (

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptreel_server.segmenters.choice import Lengths, Place, chosen
-from promptreel_server.segmenters.content_aware import by_content
-from promptreel_server.segmenters.even import joined, parts, windows
+from promptreel_server.segmenters.boundary_choice import Lengths, Place, chosen
+from promptreel_server.segmenters.content_boundaries import by_content
+from promptreel_server.segmenters.even_windows import joined, parts, windows
 from promptreel_server.segmenters.segmenter import Limits
+from promptreel_server.segmenters.shot_grouping import whole_shots
 from promptreel_server.segmenters.signals import Signals, Span
-from promptreel_server.segmenters.smart import whole_shots
 
 LIMITS = Limits()
 seconds = st.fractions(min_value=Fraction(1, 50), max_value=200, max_denominator=90_000)

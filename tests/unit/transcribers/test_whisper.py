@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from promptreel_server.domain.media import MediaFacts, MediaType
 from promptreel_server.errors import Unavailable
-from promptreel_server.media.ffmpeg import Ffmpeg
-from promptreel_server.model.media import MediaFacts, MediaType
+from promptreel_server.media.process.ffmpeg import Ffmpeg
 from promptreel_server.transcribers.transcriber import TranscriptionRequest
 from promptreel_server.transcribers.whisper import (
     RATE,

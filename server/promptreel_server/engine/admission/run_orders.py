@@ -1,0 +1,84 @@
+"""Checks an order for a run and freezes it; the estimate makes the same checks."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from promptreel_server.domain.ids import RUN, new_id
+from promptreel_server.domain.media import MediaItem
+from promptreel_server.domain.prompt import Prompt
+from promptreel_server.domain.run import Run, RunSettings, RunStatus
+from promptreel_server.domain.target import Target, TargetType
+from promptreel_server.errors import Conflict, Invalid
+from promptreel_server.extractors.extractor import Extractor
+from promptreel_server.store.catalogue import indexes, media, prompts
+from promptreel_server.store.runs import runs
+from promptreel_server.store.schema.transaction import Transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a caller asks for: a prompt over a target, with settings."""
+
+    owner_id: str
+    ordered_by: str
+    prompt_id: str
+    target: Target
+    settings: RunSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """An order that can be carried out, with what it names."""
+
+    order: Order
+    prompt: Prompt
+    media: tuple[MediaItem, ...]
+
+
+def check(connection: Connection, order: Order, extractor: Extractor) -> Checked:
+    """Look up all that an order names and refuse what can't be done.
+
+    Raises:
+        NotFound: the prompt, the index or a media item is not there.
+        Invalid: the model can't be asked for the prompt's schema, or the target is empty.
+        Conflict: the prompt was deactivated, or the index is being deleted.
+    """
+    prompt = prompts.fetch(connection, order.owner_id, order.prompt_id)
+    if not prompt.is_active:
+        raise Conflict(f"The prompt {prompt.prompt_id} is not active; update it or name another.")
+    if order.target.type is TargetType.INDEX:
+        indexes.fetch_open(connection, order.owner_id, order.target.index_id or "")
+    covered = media.eligible(connection, order.owner_id, order.target)
+    _check_schemas(prompt, extractor)
+    return Checked(order=order, prompt=prompt, media=tuple(covered))
+
+
+def _check_schemas(prompt: Prompt, extractor: Extractor) -> None:
+    schemas = {"json_schema": prompt.json_schema}
+    if prompt.video_level is not None:
+        schemas["video_level.json_schema"] = prompt.video_level.json_schema
+    for name, schema in schemas.items():
+        reason = extractor.refuse(schema)
+        if reason is not None:
+            raise Invalid(
+                f"{extractor.model} can't be asked for the prompt's {name}: {reason}",
+                details={"prompt_id": prompt.prompt_id, "model": extractor.model},
+            )
+
+
+def accept(tx: Transaction, checked: Checked) -> Run:
+    """Freeze an order into a run, write it and its media list."""
+    order = checked.order
+    run = Run(
+        run_id=new_id(RUN),
+        owner_id=order.owner_id,
+        prompt=checked.prompt,
+        target=order.target,
+        settings=order.settings,
+        executed_at=tx.now,
+        executed_by=order.ordered_by,
+        status=RunStatus.PENDING,
+    )
+    runs.accept(tx, run, checked.media)
+    return runs.fetch(tx.connection, order.owner_id, run.run_id)

@@ -1,0 +1,1 @@
+"""Which process drives which media item, and the flags that stop it."""

@@ -1,0 +1,1 @@
+"""One media item from cutting to synthesis, and one retry."""

@@ -1,0 +1,1 @@
+"""Bytes into the library and out of it."""

@@ -1,0 +1,1 @@
+"""Concurrency, retries and reuse of model calls."""

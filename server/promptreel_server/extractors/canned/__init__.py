@@ -1,0 +1,1 @@
+"""An extractor that answers from the schema alone, for tests and benchmarks."""

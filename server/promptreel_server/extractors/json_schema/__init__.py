@@ -1,0 +1,1 @@
+"""What a prompt's schema may ask for, and whether an answer meets it."""

@@ -1,0 +1,1 @@
+"""Field extraction offline, from evidence and a small language model."""

@@ -1,0 +1,1 @@
+"""What REST needs beyond the typed methods."""

@@ -1,0 +1,1 @@
+"""One writer and many readers, on either database."""

@@ -1,0 +1,1 @@
+"""Runs, what they did and what they yielded."""

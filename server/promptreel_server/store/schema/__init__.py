@@ -1,0 +1,1 @@
+"""Tables, migrations and how statements are made."""
