@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from promptreel_server.domain.segment import Transcript
+from promptreel_server.extractors.chat.untrusted import InstructionScreen, quoted
 from promptreel_server.extractors.extractor import ExtractionRequest
 from promptreel_server.extractors.local.audio_events import Sounds
 from promptreel_server.media.frames.pictures import Pictures
@@ -51,6 +52,16 @@ class Evidence:
     sounds: tuple[str, ...] = ()
     has_sound: bool = True
 
+    def screened(self, screen: InstructionScreen) -> tuple["Evidence", tuple[str, ...]]:
+        """Answer it without what reads as an instruction to a model, and what was left out."""
+        on_screen, found = screen.lines(self.on_screen)
+        speech = self.speech
+        if speech is not None:
+            heard = screen.screened(speech.text)
+            found = (*heard.instructions, *found)
+            speech = replace(speech, text=heard.text)
+        return replace(self, speech=speech, on_screen=on_screen), found
+
     def rendered(self, most: int) -> str:
         """Write it down for a language model, in at most about `most` characters.
 
@@ -59,11 +70,12 @@ class Evidence:
         lines = []
         if self.has_sound and self.speech is not None:
             said = _shortened(self.speech.text, most)
-            lines.append(f'Spoken words: "{said}"' if said else "Spoken words: none")
+            lines.append(f"Spoken words: {quoted(said)}" if said else "Spoken words: none")
         if self.sounds:
             lines.append(f"Sounds: {', '.join(self.sounds)}")
         if self.on_screen:
-            lines.append(f"Text on screen: {_shortened(' | '.join(self.on_screen), most // 3)}")
+            shown = _shortened(" | ".join(self.on_screen), most // 3)
+            lines.append(f"Text on screen: {quoted(shown)}")
         if self.labels:
             lines.append(f"The picture may show: {'; '.join(self.labels)}")
         return "\n".join(lines)

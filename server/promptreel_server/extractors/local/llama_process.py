@@ -12,11 +12,12 @@ CONTEXT_TOKENS = 8192
 _NO_LOOPS = {
     "dry_multiplier": 0.8,
     "dry_base": 1.75,
-    "dry_allowed_length": 6,
+    "dry_allowed_length": 40,
     "dry_penalty_last_n": 512,
     "dry_sequence_breakers": ["\n"],
 }
-"""What repeats over six tokens becomes ever less likely: small models get caught in loops."""
+"""What repeats over 40 tokens becomes ever less likely: small models get caught in loops. A lower
+length makes the model reword what it quotes, and with it names and numbers."""
 
 
 class HeldLlama:

@@ -14,6 +14,7 @@ from promptreel_server.domain.llm_call import LlmCallStatus, Purpose
 from promptreel_server.domain.media import MediaType
 from promptreel_server.domain.segment import Transcript
 from promptreel_server.errors import FailureCode, Unavailable, UnknownModel
+from promptreel_server.extractors.chat.untrusted import fenced, quoted
 from promptreel_server.extractors.extractor import ExtractionRequest
 from promptreel_server.extractors.gemini.extractor import GeminiExtractor
 from promptreel_server.extractors.provider_options import GeminiOptions
@@ -229,7 +230,8 @@ async def test_sound_comes_as_the_stretch_that_is_asked_about(
     assert media["inlineData"]["mimeType"] == "audio/flac"
     assert 1_000 < gemini.inline_bytes < 64_000
     assert "videoMetadata" not in media
-    assert 'Transcript of the segment: "Good evening."' in words["text"]
+    said = fenced(quoted("Good evening."))
+    assert f"Transcript of the segment:\n{said}" in words["text"]
 
 
 async def test_an_image_comes_as_a_jpeg(gemini: StandInGemini, extractor: GeminiExtractor) -> None:

@@ -26,7 +26,7 @@ def test_evidence_says_what_was_found() -> None:
     assert found.rendered(500).splitlines() == [
         'Spoken words: "Good evening"',
         "Sounds: speech, music",
-        "Text on screen: NEWS | Ada",
+        'Text on screen: "NEWS | Ada"',
         "The picture may show: setter; sea",
     ]
 

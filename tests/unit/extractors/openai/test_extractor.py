@@ -12,6 +12,7 @@ import pytest
 from promptreel_server.domain.llm_call import LlmCallStatus, Purpose
 from promptreel_server.domain.segment import Transcript
 from promptreel_server.errors import FailureCode, Unavailable, UnknownModel
+from promptreel_server.extractors.chat.untrusted import fenced, quoted
 from promptreel_server.extractors.extractor import ExtractionRequest
 from promptreel_server.extractors.openai.extractor import OpenAiExtractor
 from promptreel_server.extractors.openai.response_formats import strictly_held
@@ -82,7 +83,7 @@ async def test_a_model_is_shown_a_few_frames_and_the_transcript(
     asked = endpoint.asked[-1]
     assert asked["model"] == "qwen2.5vl:7b"
     words = asked["messages"][1]["content"][-1]["text"]
-    assert 'Transcript of the segment: "Welcome to the harbour."' in words
+    assert f"Transcript of the segment:\n{fenced(quoted('Welcome to the harbour.'))}" in words
     assert "Seconds 1.0 to 5.0 of a video" in words
     assert '"mood"' in asked["messages"][0]["content"]
 
