@@ -135,9 +135,14 @@ class Rig:
     ) -> Run:
         """Order a run of `fixed` segments over these media items and set it going."""
         order = self.order(prompt, items, seconds=seconds)
-        run = await self.database.write(lambda tx: self.engine.accept(tx, order))
+        run = await self.accept(order)
         await self.engine.begin(run.run_id)
         return run
+
+    async def accept(self, order: Order) -> Run:
+        """Write the run of an order, without setting it going."""
+        vetted = await self.engine.vet(order)
+        return await self.database.write(lambda tx: self.engine.accept(tx, order, vetted))
 
     def order(self, prompt: Prompt, items: Sequence[MediaItem], *, seconds: int = 10) -> Order:
         """What asks for a run of `fixed` segments over these media items."""

@@ -86,9 +86,9 @@ async def test_a_second_run_reuses_the_segments_and_makes_no_call(running: Rig) 
     page = await running.database.read(
         lambda c: llm_calls.page(c, second.run_id, CallFilter(), EVERYTHING)
     )
-    estimate = await running.database.read(
-        lambda c: running.engine.estimate(c, running.order(prompt, [video]))
-    )
+    order = running.order(prompt, [video])
+    vetted = await running.engine.vet(order)
+    estimate = await running.database.read(lambda c: running.engine.estimate(c, order, vetted))
     assert estimate["reused_llm_calls"] == 5
     assert estimate["llm_calls"] == {"low": 0, "high": 1}
     assert not ended.created_new_segments

@@ -103,9 +103,7 @@ async def _run_over_sound(
         enable_transcription=transcription,
         enable_image_embedding=image_embedding,
     )
-    run = await running.database.write(
-        lambda tx: running.engine.accept(tx, replace(order, settings=settings))
-    )
+    run = await running.accept(replace(order, settings=settings))
     running.means.embedder.made = None  # what was installed then may be gone by now
     await running.engine.begin(run.run_id)
     return await running.ended(run.run_id)

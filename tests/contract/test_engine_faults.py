@@ -77,7 +77,7 @@ async def test_a_full_disk_holds_a_run_up_and_costs_it_no_call(running: Rig) -> 
 async def test_a_run_that_no_dispatch_followed_is_taken_up(running: Rig) -> None:
     video = await running.add(seconds=20)
     order = running.order(await running.prompt(), [video])
-    run = await running.database.write(lambda tx: running.engine.accept(tx, order))
+    run = await running.accept(order)
     assert (await running.ended(run.run_id)).status is RunStatus.COMPLETED
 
 

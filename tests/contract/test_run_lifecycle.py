@@ -117,7 +117,7 @@ class Lifecycle(RuleBasedStateMachine):
             self.rig.canned.change(SCRIPTS[script])
             video = await self.rig.add(seconds=SEGMENTS)
             wanted = self.rig.order(self.prompt, [video], seconds=1)
-            run = await self.database.write(lambda tx: self.rig.engine.accept(tx, wanted))
+            run = await self.rig.accept(wanted)
             if dispatched:
                 await self.rig.engine.begin(run.run_id)
             return run, video

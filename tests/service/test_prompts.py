@@ -259,3 +259,31 @@ def test_a_schema_is_tried_on_sample_data(
     assert answer.message
     if valid:
         assert from_struct(answer.validated_data) == sample
+
+
+def test_a_hostile_schema_is_refused_by_every_call_that_takes_one(caller: Caller) -> None:
+    hidden = {"$dynamicRef": "file:///etc/hostname#/password"}
+    schema = {
+        "type": "object",
+        "properties": {"a": {"default": hidden}, "b": {"$ref": "#/properties/a/default"}},
+    }
+    request = prompt_pb2.TestSchemaRequest(
+        json_schema=to_struct(schema), sample_data=to_struct({"b": "x"})
+    )
+    tested = caller.prompts.TestSchema(request, metadata=caller.said())
+    assert not tested.valid
+    assert "json_schema.properties.b.$ref: #/properties/a/default points at no subschema" in (
+        tested.error
+    )
+    refused = refusal(lambda: _create(caller, json_schema=to_struct(schema)))
+    assert "points at no subschema" in refused.message
+
+
+def test_sample_data_that_take_too_long_to_validate_are_an_answer(caller: Caller) -> None:
+    alternatives = [{"required": [f"k{n}"]} for n in range(400)]
+    schema = {"type": "object", "properties": {"a": {"items": {"anyOf": alternatives}}}}
+    request = prompt_pb2.TestSchemaRequest(
+        json_schema=to_struct(schema), sample_data=to_struct({"a": [{"z": 1}] * 20_000})
+    )
+    tested = caller.prompts.TestSchema(request, metadata=caller.said())
+    assert not tested.valid

@@ -14,7 +14,7 @@ from promptreel_server.domain.run import Run, RunMediaStatus
 from promptreel_server.engine.admission import run_orders
 from promptreel_server.engine.admission.estimate import estimate
 from promptreel_server.engine.admission.reuse_forecast import Foresight
-from promptreel_server.engine.admission.run_orders import Checked, Order
+from promptreel_server.engine.admission.run_orders import Checked, Order, Vetted
 from promptreel_server.engine.dispatch.dispatcher import Dispatcher, Unit
 from promptreel_server.engine.drive.media_drive import Driver
 from promptreel_server.engine.drive.resources import Means
@@ -22,6 +22,7 @@ from promptreel_server.engine.drive.segment_retry import Retrier
 from promptreel_server.engine.drive.transcription import transcript_kind
 from promptreel_server.engine.stall_watchdog import Stalls
 from promptreel_server.extractors.extractor import Extractor
+from promptreel_server.store.catalogue import prompts
 from promptreel_server.store.runs import retries, run_media, runs
 from promptreel_server.store.schema.transaction import Transaction
 
@@ -69,11 +70,21 @@ class Engine:
         """
         return self._means.extractors.extractor(processing_model)
 
-    def check(self, connection: Connection, order: Order) -> Checked:
-        """Make the checks of `execute`; see `acceptance.check`."""
-        checked = run_orders.check(
-            connection, order, self.extractor(order.settings.processing_model)
+    async def vet(self, order: Order) -> Vetted:
+        """Check the schemas of an order's prompt ahead of `accept` or `estimate`.
+
+        Raises:
+            NotFound: there is no such prompt.
+            Invalid, UnknownModel, Unavailable: see `run_orders.vet` and `extractor`.
+        """
+        extractor = self.extractor(order.settings.processing_model)
+        prompt = await self._means.database.read(
+            lambda c: prompts.fetch(c, order.owner_id, order.prompt_id)
         )
+        return run_orders.vet(prompt, extractor)
+
+    def _check(self, connection: Connection, order: Order, vetted: Vetted) -> Checked:
+        checked = run_orders.check(connection, order, vetted)
         self._check_models(checked)
         return checked
 
@@ -85,9 +96,9 @@ class Engine:
         if settings.enable_image_embedding and any(item.facts.has_video for item in checked.media):
             self._means.embedder.get()
 
-    def estimate(self, connection: Connection, order: Order) -> dict[str, Any]:
+    def estimate(self, connection: Connection, order: Order, vetted: Vetted) -> dict[str, Any]:
         """Make the checks of `execute` and answer what the run would take."""
-        checked = self.check(connection, order)
+        checked = self._check(connection, order, vetted)
         foresight = Foresight(
             connection=connection,
             checked=checked,
@@ -103,9 +114,9 @@ class Engine:
         )
         return transcript_kind(self._means.transcriber.get()) if hears else None
 
-    def accept(self, tx: Transaction, order: Order) -> Run:
+    def accept(self, tx: Transaction, order: Order, vetted: Vetted) -> Run:
         """Check an order, freeze it into a run and write it; `begin` sets it going."""
-        return run_orders.accept(tx, self.check(tx.connection, order))
+        return run_orders.accept(tx, self._check(tx.connection, order, vetted))
 
     async def begin(self, run_id: str) -> None:
         """Dispatch the media items of a run that are not done; a broken lane is given a chance."""

@@ -116,7 +116,7 @@ async def _attempt(chat: Chat, question: Question, clock: Clock) -> _Attempt:
             f"the answer was cut off after {completion.output_tokens} tokens",
         )
         return _Attempt(call=_failed(done, failure), failure=failure)
-    metadata, wrong = _validated(completion.text, question)
+    metadata, wrong = await _validated(completion.text, question)
     if not wrong:
         told = _parsed(done.response_text or "") == metadata
         return _Attempt(call=done if told else replace(done, result=metadata), metadata=metadata)
@@ -124,7 +124,7 @@ async def _attempt(chat: Chat, question: Question, clock: Clock) -> _Attempt:
     return _Attempt(call=_failed(done, failure), failure=failure, wrong=wrong)
 
 
-def _validated(text: str, question: Question) -> tuple[JsonObject | None, list[str]]:
+async def _validated(text: str, question: Question) -> tuple[JsonObject | None, list[str]]:
     try:
         answer = parse_answer(_unfenced(text))
     except ValueError as error:
@@ -132,7 +132,7 @@ def _validated(text: str, question: Question) -> tuple[JsonObject | None, list[s
     if not isinstance(answer, dict):
         return None, ["the answer must be one JSON object"]
     tidy = question.tidy(answer)
-    return tidy, question.schema.validate(tidy)
+    return tidy, await question.schema.checked(tidy)
 
 
 def _parsed(text: str) -> object:

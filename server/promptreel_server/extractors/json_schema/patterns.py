@@ -1,14 +1,9 @@
 """Regular expressions of strangers, matched by RE2: in time that is linear in the answer."""
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 import re2
-from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.validators import extend
-
-from promptreel_server.domain.prompt import JsonObject
 
 LONGEST_PATTERN = 256
 _OPTIONS = re2.Options()
@@ -39,19 +34,3 @@ def fault(pattern: str) -> str | None:
 def matches(pattern: str, text: str) -> bool:
     """Tell whether `pattern` matches anywhere in `text`."""
     return _compiled(pattern).search(text) is not None
-
-
-def _pattern(
-    _validator: object, pattern: str, instance: object, _schema: object
-) -> Iterator[ValidationError]:
-    if isinstance(instance, str) and not matches(pattern, instance):
-        yield ValidationError(f"{instance!r} does not match {pattern!r}")
-
-
-_Validator = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
-
-
-def validator(json_schema: JsonObject) -> Draft202012Validator:
-    """Make a Draft 2020-12 validator that matches patterns with RE2."""
-    made: Draft202012Validator = _Validator(json_schema)
-    return made

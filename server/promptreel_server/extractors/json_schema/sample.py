@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from promptreel_server.domain.prompt import JsonObject
+from promptreel_server.errors import Invalid
 from promptreel_server.extractors.json_schema.leaves import resolve
 from promptreel_server.extractors.json_schema.patterns import matches
+
+MOST_NODES = 5_000
+MOST_CHARACTERS = 200_000
+"""What a sample may hold; `minItems` within `minItems` multiplies."""
 
 _WORDS = ("", "a", "A", "0", "00:00:00", "2000-01-01", "2000-01-01T00:00:00Z", "a@example.org")
 """Tried in turn where a pattern must be met; no attempt is made to solve harder ones."""
@@ -30,8 +35,13 @@ class _Sampler:
     def __init__(self, root: JsonObject, blank: str) -> None:
         self._root = root
         self._blank = blank
+        self._nodes = MOST_NODES
+        self._characters = MOST_CHARACTERS
 
     def make(self, node: Any) -> Any:
+        self._nodes -= 1
+        if self._nodes < 0:
+            raise Invalid.field("json_schema", f"a sample would hold over {MOST_NODES} values")
         if not isinstance(node, Mapping):
             return ""
         node = self._merged(node)
@@ -69,7 +79,7 @@ class _Sampler:
             return _number(node, whole=kind == "integer")
         if kind == "string":
             bound = set(node) - {"type", "title", "description"}
-            return _text(node) if bound else self._blank
+            return self._text(node) if bound else self._blank
         return False if kind == "boolean" else None
 
     def _array(self, node: JsonObject) -> list[Any]:
@@ -78,6 +88,18 @@ class _Sampler:
         while len(first) < length:
             first.append(self.make(node.get("items", {})))
         return first
+
+    def _text(self, node: JsonObject) -> str:
+        shortest = int(node.get("minLength", 0))
+        self._characters -= shortest
+        if self._characters < 0:
+            raise Invalid.field(
+                "json_schema", f"a sample would hold over {MOST_CHARACTERS} characters"
+            )
+        if "pattern" not in node:
+            return "a" * shortest
+        met = (word for word in _WORDS if len(word) >= shortest and matches(node["pattern"], word))
+        return next(met, "a" * shortest)
 
 
 def _number(node: JsonObject, *, whole: bool) -> float:
@@ -90,11 +112,3 @@ def _number(node: JsonObject, *, whole: bool) -> float:
     if value == node.get("exclusiveMaximum"):
         value -= step
     return int(value) if whole else value
-
-
-def _text(node: JsonObject) -> str:
-    shortest = int(node.get("minLength", 0))
-    if "pattern" not in node:
-        return "a" * shortest
-    met = (word for word in _WORDS if len(word) >= shortest and matches(node["pattern"], word))
-    return next(met, "a" * shortest)

@@ -88,12 +88,12 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
         if again is not None:
             return again
         wanted = order(filled)
-        self._engine.extractor(wanted.settings.processing_model)
+        vetted = await self._engine.vet(wanted)
         answer = await once(
             self._database,
             operation,
             filled,
-            lambda tx: run_message(self._engine.accept(tx, wanted)),
+            lambda tx: run_message(self._engine.accept(tx, wanted, vetted)),
             run_pb2.PromptRun,
         )
         await self._engine.begin(answer.run_id)
@@ -104,8 +104,8 @@ class PromptRunService(prompt_run_pb2_grpc.PromptRunServiceServicer):
     ) -> run_pb2.PromptRunEstimate:
         """Make the checks of execute and say what the run would take."""
         wanted = order(self._filled(request.run))
-        self._engine.extractor(wanted.settings.processing_model)
-        breakdown = await self._database.read(lambda c: self._engine.estimate(c, wanted))
+        vetted = await self._engine.vet(wanted)
+        breakdown = await self._database.read(lambda c: self._engine.estimate(c, wanted, vetted))
         return run_pb2.PromptRunEstimate(breakdown=to_struct(breakdown), sufficient_balance=True)
 
     async def GetPromptRun(

@@ -136,7 +136,7 @@ class PromptService(prompt_pb2_grpc.PromptServiceServicer):
             return prompt_pb2.TestSchemaResponse(
                 valid=False, error=error.message, message="No prompt can have this schema."
             )
-        wrong = compiled.compiled(body).validate(sample)
+        wrong = await compiled.compiled(body).checked(sample)
         if wrong:
             return prompt_pb2.TestSchemaResponse(
                 valid=False, error="; ".join(wrong), message="The data don't fit the schema."
