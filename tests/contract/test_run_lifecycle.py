@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 from promptreel_server.domain.media import MediaItem
 from promptreel_server.domain.page import Slice
 from promptreel_server.domain.prompt import Prompt
+from promptreel_server.domain.retry import Retry
 from promptreel_server.domain.run import Run, RunStatus
 from promptreel_server.domain.segment import SegmentStatus
 from promptreel_server.engine import engine as engine_module
@@ -33,6 +34,7 @@ from promptreel_server.extractors.canned.extractor import CannedScript, Fault
 from promptreel_server.store.database.sqlite import open_sqlite
 from promptreel_server.store.runs import counter_audit, llm_calls, retries, run_segments, runs
 from promptreel_server.store.runs.llm_calls import CallFilter
+from promptreel_server.store.schema.transaction import Transaction
 from tests.engines import OWNER, Rig, rig
 from tests.eventually import eventually
 
@@ -166,7 +168,6 @@ class Lifecycle(RuleBasedStateMachine):
     )
     def retry(self, run_id: str, ordinal: int, force: bool, script: str) -> None:
         async def ask() -> None:
-            run = await self.rig.run(run_id)
             video_id = self.expected[run_id].video.video_id
             page = await self.database.read(
                 lambda c: run_segments.results(c, run_id, video_id, EVERYTHING)
@@ -181,10 +182,13 @@ class Lifecycle(RuleBasedStateMachine):
                 segment_id=found.segment.segment_id,
                 force=force,
             )
+
+            def write(tx: Transaction) -> tuple[Run, Retry]:
+                fresh = self._fresh(tx, run_id)
+                return fresh, retry_orders.retry_one(tx, fresh, order)
+
             try:
-                made = await self.database.write(
-                    lambda tx: retry_orders.retry_one(tx, self._fresh(tx, run_id), order)
-                )
+                accepted, made = await self.database.write(write)
             except SegmentNotFailed:
                 assert found.status is not SegmentStatus.FAILED
                 return
@@ -193,7 +197,7 @@ class Lifecycle(RuleBasedStateMachine):
                 return
             except Conflict:
                 return  # the run goes on, or another retry of the segment does
-            assert run.status.terminal
+            assert accepted.status.terminal
             await self.rig.engine.retry([made])
 
         self.do(ask())

@@ -108,7 +108,7 @@ def test_a_stop_that_one_server_takes_is_observed_by_the_one_that_drives(
         server(tmp_path / "one", environment) as one,
         Client(address=one.grpc, api_key=one.key) as client,
     ):
-        run_id = execute(client, "canned:slow")
+        run_id = execute(client, "canned:sluggish")
         until(lambda: counted(url, CALLS, run_id) >= 10 or None)
         with (
             server(
