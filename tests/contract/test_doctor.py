@@ -92,6 +92,7 @@ async def test_an_older_schema_is_left_as_it_is_unless_it_is_to_be_mended(folder
         connection.execute("UPDATE alembic_version SET version_num = '0002'")
         connection.execute("ALTER TABLE runs DROP COLUMN processing_warning")
         connection.execute("ALTER TABLE llm_calls DROP COLUMN result")
+        connection.execute("ALTER TABLE retries DROP COLUMN epoch")
         connection.execute("DROP INDEX retries_open_by_video")
         connection.execute("DROP INDEX run_segments_before_any")
     found = await _seen(folder)

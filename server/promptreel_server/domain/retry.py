@@ -42,5 +42,7 @@ class Retry:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     error: str | None = None
+    epoch: int = 0
+    """How often it was taken up: what an earlier performer writes is refused."""
     outcome: Mapping[Operation, bool] = field(default_factory=dict)
     """What each attempted operation came to, once it is done."""

@@ -1,8 +1,8 @@
 """Stop requests as drives see them: a flag a run, set here or seen in the store within a second."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections import defaultdict
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -29,43 +29,44 @@ class Stops:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._flags: dict[tuple[str, str], asyncio.Event] = {}
-        self._users: Counter[tuple[str, str]] = Counter()
+        self._flags: defaultdict[tuple[str, str], list[asyncio.Event]] = defaultdict(list)
         self.draining = False
         """Whether the server is stopping: what is left undone goes on at the next start."""
 
     @contextmanager
     def flag(self, run_id: str, video_id: str) -> Iterator[asyncio.Event]:
-        """The flag of a media item in a run, for as long as something is done for it."""
-        key = (run_id, video_id)
-        flag = self._flags.setdefault(key, asyncio.Event())
+        """A flag of a media item in a run, for as long as something is done for it.
+
+        Each drive and each retry has its own: one that is fenced sets its own alone.
+        """
+        key, flag = (run_id, video_id), asyncio.Event()
         if self.draining:
             flag.set()
-        self._users[key] += 1
+        self._flags[key].append(flag)
         try:
             yield flag
         finally:
-            self._users[key] -= 1
-            if not self._users[key]:
-                del self._users[key], self._flags[key]
+            self._flags[key].remove(flag)
+            if not self._flags[key]:
+                del self._flags[key]
 
     def stop(self, run_id: str) -> None:
         """Set the flags of a run that is driven here; nothing where it is not."""
-        for (run, _), flag in self._flags.items():
+        for (run, _), flags in self._flags.items():
             if run == run_id:
-                flag.set()
+                _set(flags)
 
     def stop_media(self, video_id: str) -> None:
         """Set the flags of a media item, whichever runs drive it here: it is being deleted."""
-        for (_, video), flag in self._flags.items():
+        for (_, video), flags in self._flags.items():
             if video == video_id:
-                flag.set()
+                _set(flags)
 
     def drain(self) -> None:
         """Set every flag, and those to come: the server is stopping."""
         self.draining = True
-        for flag in self._flags.values():
-            flag.set()
+        for flags in self._flags.values():
+            _set(flags)
 
     async def watch(self) -> None:
         """Look for stop requests and deletions, whichever process stored them, until cancelled."""
@@ -78,7 +79,11 @@ class Stops:
     async def _look(self) -> None:
         """Set flags, and note of the runs that are driven here that their stop was observed."""
         run_ids = {run for run, _ in self._flags}
-        video_ids = {video for (_, video), flag in self._flags.items() if not flag.is_set()}
+        video_ids = {
+            video
+            for (_, video), flags in self._flags.items()
+            if not all(flag.is_set() for flag in flags)
+        }
         if not run_ids:
             return
         asked, going = await self._database.read(
@@ -96,6 +101,11 @@ class Stops:
         database = self._database
         while await database.read(lambda c: run_media.waiting_to_stop(c, 1)):
             await database.write(lambda tx: run_media.cancel_waiting(tx, ENDED_AT_ONCE))
+
+
+def _set(flags: Iterable[asyncio.Event]) -> None:
+    for flag in flags:
+        flag.set()
 
 
 async def unless_stopped(work: Coroutine[Any, Any, Result], flag: asyncio.Event) -> Result:

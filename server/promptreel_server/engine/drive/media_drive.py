@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from promptreel_server.domain.llm_call import LlmCall
 from promptreel_server.domain.media import MediaItem, MediaStatus
@@ -40,7 +41,7 @@ from promptreel_server.store.runs.segment_outcomes import (
     SegmentOutcome,
     SegmentStart,
 )
-from promptreel_server.store.schema.transaction import Transaction
+from promptreel_server.store.schema.transaction import Fenced, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,8 @@ class Driver:
                 stop.set()
             try:
                 await self._go_on(claim, stop)
+            except Fenced as fenced:
+                log.warning("a drive was fenced: %s", fenced)
             except Stopped:
                 if not self._means.stops.draining or claim.run.stopping:
                     await self._end_stopped(claim)
@@ -121,6 +124,8 @@ class Driver:
             await unless_stopped(self._cutter.plan(claim.run, claim.held, claim.item), stop)
         scene = await self.scene(claim, stop)
         await self._segments(scene)
+        if scene.fenced.is_set():
+            raise Fenced(f"{claim.item.video_id} of {claim.run.run_id} is held by a later drive")
         if scene.hopeless is not None:
             await self._fail(claim, scene.hopeless)
             return
@@ -186,10 +191,11 @@ class Driver:
         start = SegmentStart(item=scene.held, segment=found.segment)
         try:
             begun = await database.queue_grouped(segment_outcomes.advance, start)
+            begun.add_done_callback(partial(_note_fence, scene))
             outcome = await self.work.perform(scene, found, earlier=earlier)
             refusal = _refusal(outcome)
             if refusal is None:
-                await self._end(begun, start, outcome)
+                await self._end(scene, begun, start, outcome)
             else:
                 scene.refused.append(refusal.message)
                 await begun
@@ -200,13 +206,18 @@ class Driver:
             window.release()
 
     async def _end(
-        self, begun: "asyncio.Future[bool]", start: SegmentStart, outcome: SegmentOutcome
+        self,
+        scene: Scene,
+        begun: "asyncio.Future[bool]",
+        start: SegmentStart,
+        outcome: SegmentOutcome,
     ) -> None:
         """Write an outcome, in one commit with its start where that still waits."""
         database = self._means.database
         if begun.done() and isinstance(begun.exception(), StoreUnavailable):
             await kept(lambda: database.write_grouped(segment_outcomes.advance, start))
-        await kept(lambda: database.write_grouped(segment_outcomes.advance, outcome))
+        if not await kept(lambda: database.write_grouped(segment_outcomes.advance, outcome)):
+            scene.fence()
         error = begun.exception()  # what came before is written before
         if error is not None and not isinstance(error, StoreUnavailable):
             raise error
@@ -273,6 +284,11 @@ def _claim(tx: Transaction, run_id: str, video_id: str) -> Claim | None:
         return None
     media.set_status(tx, [video_id], MediaStatus.PROCESSING)
     return Claim(run=run, held=held, item=item)
+
+
+def _note_fence(scene: Scene, begun: "asyncio.Future[bool]") -> None:
+    if not begun.cancelled() and begun.exception() is None and not begun.result():
+        scene.fence()
 
 
 def _refusal(outcome: SegmentOutcome) -> Failure | None:

@@ -53,6 +53,13 @@ class Scene:
     stop: asyncio.Event
     refused: list[str] = field(default_factory=list)
     """What the model said that will have no call answered, once it has."""
+    fenced: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once a write found that a later drive has claimed the media item."""
+
+    def fence(self) -> None:
+        """Ask nothing more: what would be answered could not be written."""
+        self.fenced.set()
+        self.stop.set()
 
     @property
     def hopeless(self) -> str | None:
@@ -225,7 +232,9 @@ class SegmentWork:
             retry_id=retry_id,
         )
         database = self._means.database
-        await kept(lambda: database.write_grouped(segment_outcomes.record_attempts, record))
+        if not await kept(lambda: database.write_grouped(segment_outcomes.record_attempts, record)):
+            scene.fence()
+            raise Stopped
 
     def _note(
         self,

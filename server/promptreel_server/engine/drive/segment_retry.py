@@ -18,6 +18,7 @@ from promptreel_server.errors import NotFound, PromptreelError, StoreUnavailable
 from promptreel_server.store.catalogue import media
 from promptreel_server.store.deletion import media_removal
 from promptreel_server.store.runs import (
+    llm_calls,
     retries,
     run_media,
     run_segments,
@@ -27,7 +28,7 @@ from promptreel_server.store.runs import (
     unreadable_media,
 )
 from promptreel_server.store.runs.segment_outcomes import SegmentOutcome
-from promptreel_server.store.schema.transaction import Transaction
+from promptreel_server.store.schema.transaction import Fenced, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -64,19 +65,25 @@ class Retrier:
             await self._resynthesis.left_by(retry_id)
             return
         try:
+            await self._go_or_give_up(taken)
+        except Fenced as fenced:
+            log.warning("a retry was fenced: %s", fenced)
+        finally:
+            await self._release(taken)
+
+    async def _go_or_give_up(self, taken: _Taken) -> None:
+        try:
             await self._go(taken)
         except Stopped:
             if not self._means.stops.draining:
                 await self._give_up(taken, media_removal.DELETED, RetryStatus.CANCELLED)
-        except StoreUnavailable:
+        except (StoreUnavailable, Fenced):
             raise
         except PromptreelError as error:
             await self._give_up(taken, error.message)
         except Exception:
-            log.exception("a retry broke", extra={"retry_id": retry_id})
+            log.exception("a retry broke", extra={"retry_id": taken.retry.retry_id})
             await self._give_up(taken, INTERNAL)
-        finally:
-            await self._release(taken)
 
     async def _go(self, taken: _Taken) -> None:
         if taken.found is None:
@@ -96,7 +103,11 @@ class Retrier:
                 scene, reopened, retry_id=taken.retry.retry_id
             )
             database = self._means.database
-            await kept(lambda: database.write(lambda tx: _replace(tx, taken, outcome)))
+            try:
+                await kept(lambda: database.write(lambda tx: _replace(tx, taken, outcome)))
+            except Fenced:
+                await kept(lambda: database.write(lambda tx: _keep_calls(tx, outcome)))
+                raise
         await self._resynthesis.make(scene, taken.retry)
         await self._means.database.write(lambda tx: _end_by_segment(tx, taken))
 
@@ -116,8 +127,9 @@ class Retrier:
 
 
 def _take(tx: Transaction, retry_id: str) -> _Taken | None:
-    retry = retries.load(tx.connection, retry_id)
-    if retry is None or not retries.start(tx, retry):
+    waiting = retries.load(tx.connection, retry_id)
+    retry = None if waiting is None else retries.start(tx, waiting)
+    if retry is None:
         return None
     try:
         run = runs.fetch(tx.connection, retry.owner_id, retry.run_id)
@@ -158,14 +170,19 @@ def _reopened(found: SegmentRun, retry: Retry) -> SegmentRun:
 def _replace(tx: Transaction, taken: _Taken, outcome: SegmentOutcome) -> None:
     """Result, counters, statuses and what the retry came to change together."""
     retry = taken.retry
-    segment_outcomes.replace(tx, outcome, retry.retry_id)
-    syntheses.reset(tx, taken.held)
-    run_media.restate(tx, retry.run_id, retry.video_id)
     came_to = {
         operation: outcome.operations[operation].status is OperationStatus.SUCCEEDED
         for operation in retry.operations
     }
     retries.note(tx, retry, came_to)
+    segment_outcomes.replace(tx, outcome, retry.retry_id)
+    syntheses.reset(tx, taken.held)
+    run_media.restate(tx, retry.run_id, retry.video_id)
+
+
+def _keep_calls(tx: Transaction, outcome: SegmentOutcome) -> None:
+    """Keep the calls of a retry that was fenced: they were paid."""
+    llm_calls.record(tx, outcome.item, outcome.prompt_id, outcome.calls, segment=outcome.segment)
 
 
 def _end_by_segment(tx: Transaction, taken: _Taken) -> None:

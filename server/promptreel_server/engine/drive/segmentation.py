@@ -1,6 +1,7 @@
 """Cuts a media item into stored segments, unless it was cut so before, and plans them in."""
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from promptreel_server.segmenters import (
 )
 from promptreel_server.store.analysis import segmentations, signals
 from promptreel_server.store.analysis.segmentations import Segmentation
+from promptreel_server.store.database.cluster import waited_for
 from promptreel_server.store.runs import run_media
 from promptreel_server.store.schema.transaction import Transaction
 
@@ -43,17 +45,12 @@ class Cutter:
         """Cut and plan; does nothing of it twice.
 
         Raises:
+            Fenced: a later drive has claimed the media item.
             OperationFailure: the medium can't be cut.
         """
-        database = self._means.database
         request = await self._request(run, item)
         name = fingerprint(request, item.sha256)
-        new = False
-        async with self._turns.turn(f"{item.video_id}:{name}"):
-            found = await database.read(lambda c: segmentations.find(c, item.video_id, name))
-            if found is None:
-                new = True
-                found = await self._cut(held, item, request, name)
+        found, new = await self._segmentation(held, item, request, name)
         states = enabled_operations(run, item)
 
         def plan(tx: Transaction, ordinals: range, *, last: bool) -> None:
@@ -64,6 +61,24 @@ class Cutter:
                 run_media.planned(tx, held, found.segmentation_id, found.segment_count, new=new)
 
         await self._write_in_batches(found.segment_count, plan)
+
+    async def _segmentation(
+        self, held: RunMedia, item: MediaItem, request: SegmentationRequest, name: str
+    ) -> tuple[Segmentation, bool]:
+        """Find the cut of a media item or make it, and tell whether it was made here.
+
+        One drive cuts, in this process and among servers; the others wait for what it stores. Where
+        a server loses its lock, two may cut: the first that stores is used by both.
+        """
+        database = self._means.database
+        lock = f"cut:{item.video_id}:{name}"
+        async with self._turns.turn(lock), waited_for(database.peers, lock):
+            while True:
+                found = await database.read(lambda c: segmentations.find(c, item.video_id, name))
+                if found is not None:
+                    return found, False
+                with suppress(segmentations.Superseded):
+                    return await self._cut(held, item, request, name), True
 
     async def _request(self, run: Run, item: MediaItem) -> SegmentationRequest:
         known = await self._means.database.read(lambda c: signals.find(c, item.video_id, SIGNALS))
@@ -108,6 +123,7 @@ class Cutter:
                 segmentations.begin(tx, found)
                 if heard_more:
                     signals.keep(tx, item.video_id, SIGNALS, body)
+            segmentations.require_open(tx, found.segmentation_id)
             segmentations.add(tx, found.segmentation_id, _segments(item, cut, ordinals))
             if last:
                 segmentations.complete(tx, found)

@@ -36,11 +36,22 @@ def find(connection: Connection, video_id: str, fingerprint: str) -> Segmentatio
     return None if row is None else _segmentation(row)
 
 
+class Superseded(Exception):
+    """Another server has stored, or is storing, the same cut of the media item."""
+
+
 def begin(tx: Transaction, found: Segmentation) -> None:
-    """Open a segmentation to fill; what a crashed drive left of it goes away first."""
+    """Open a segmentation to fill; what a crashed drive left of it goes away first.
+
+    Raises:
+        Superseded: a complete one of the same fingerprint is there; it is the one to use.
+    """
+    if find(tx.connection, found.video_id, found.fingerprint) is not None:
+        raise Superseded(found.fingerprint)
     of_the_same = (
         segmentations.c.video_id == found.video_id,
         segmentations.c.fingerprint == found.fingerprint,
+        segmentations.c.complete.is_(False),
     )
     stale = select(segmentations.c.segmentation_id).where(*of_the_same)
     tx.execute(delete(segments).where(segments.c.segmentation_id.in_(stale)))
@@ -84,8 +95,22 @@ _ADD = Prepared(
 )
 
 
+def require_open(tx: Transaction, segmentation_id: str) -> None:
+    """Check that a segmentation is still being filled.
+
+    Raises:
+        Superseded: another server has taken its place.
+    """
+    is_open = select(segmentations.c.complete).where(
+        segmentations.c.segmentation_id == segmentation_id
+    )
+    if tx.execute(is_open).scalar() is not False:
+        raise Superseded(segmentation_id)
+
+
 def complete(tx: Transaction, found: Segmentation) -> None:
-    """Seal a segmentation: from now on every run uses it."""
+    """Seal a segmentation: from now on every run uses it, and nothing of it changes."""
+    require_open(tx, found.segmentation_id)
     tx.execute(
         update(segmentations)
         .where(segmentations.c.segmentation_id == found.segmentation_id)

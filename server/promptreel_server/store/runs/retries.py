@@ -17,7 +17,7 @@ from promptreel_server.store.schema.bulk_statements import Prepared
 from promptreel_server.store.schema.bulk_statements import Row as Values
 from promptreel_server.store.schema.columns import json_text, microseconds, spelt_out
 from promptreel_server.store.schema.tables import retries
-from promptreel_server.store.schema.transaction import Transaction
+from promptreel_server.store.schema.transaction import Fenced, Transaction
 
 OPEN = (RetryStatus.PENDING, RetryStatus.PROCESSING)
 
@@ -178,22 +178,42 @@ def undone_of(connection: Connection, retry_ids: Sequence[str]) -> list[Retry]:
     return [_retry(row) for row in connection.execute(statement)]
 
 
-def start(tx: Transaction, retry: Retry) -> bool:
-    """Take up a retry; False where it has ended."""
-    moved = tx.execute(
+def start(tx: Transaction, retry: Retry) -> Retry | None:
+    """Take up a retry; None where it has ended.
+
+    Whoever performed it before is fenced from now on: its writes carry an older epoch.
+    """
+    row = tx.execute(
         update(retries)
         .where(retries.c.retry_id == retry.retry_id, retries.c.status.in_(OPEN))
-        .values(status=RetryStatus.PROCESSING, started_at=tx.now)
-    ).rowcount
-    if moved and retry.status is RetryStatus.PENDING:
+        .values(status=RetryStatus.PROCESSING, started_at=tx.now, epoch=retries.c.epoch + 1)
+        .returning(retries)
+    ).one_or_none()
+    if row is None:
+        return None
+    if retry.status is RetryStatus.PENDING:
         _tell(tx, retry, EventType.RETRY_STARTED, {"status": RetryStatus.PROCESSING.value})
-    return bool(moved)
+    return _retry(row)
 
 
 def note(tx: Transaction, retry: Retry, outcome: Mapping[Operation, bool]) -> None:
-    """Keep what a retry's operations came to, before it ends: they are not attempted again."""
+    """Keep what a retry's operations came to, before it ends: they are not attempted again.
+
+    Raises:
+        Fenced: another performer has taken it up since, or has ended it.
+    """
     values = {operation.value: succeeded for operation, succeeded in outcome.items()}
-    tx.execute(update(retries).where(retries.c.retry_id == retry.retry_id).values(outcome=values))
+    _write(tx, retry, {"outcome": values})
+
+
+def _write(tx: Transaction, retry: Retry, values: Mapping[str, Any]) -> None:
+    mine = (
+        retries.c.retry_id == retry.retry_id,
+        retries.c.epoch == retry.epoch,
+        retries.c.status.in_(OPEN),
+    )
+    if not tx.execute(update(retries).where(*mine).values(values)).rowcount:
+        raise Fenced(f"retry {retry.retry_id} was taken up by another performer, or has ended")
 
 
 def end(
@@ -204,12 +224,16 @@ def end(
     *,
     error: str | None = None,
 ) -> None:
-    """Write what a retry came to, and tell it."""
+    """Write what a retry came to, and tell it.
+
+    Raises:
+        Fenced: another performer has taken it up since, or has ended it.
+    """
     values = {operation.value: succeeded for operation, succeeded in outcome.items()}
-    tx.execute(
-        update(retries)
-        .where(retries.c.retry_id == retry.retry_id)
-        .values(status=status, completed_at=tx.now, error=error, outcome=values)
+    _write(
+        tx,
+        retry,
+        {"status": status, "completed_at": tx.now, "error": error, "outcome": values},
     )
     _tell(tx, retry, _ENDED[status], {"status": status.value, "error": error, **values})
 
@@ -289,5 +313,6 @@ def _retry(row: Row[Any]) -> Retry:
         started_at=row.started_at,
         completed_at=row.completed_at,
         error=row.error,
+        epoch=row.epoch,
         outcome={Operation(name): value for name, value in row.outcome.items()},
     )

@@ -19,7 +19,7 @@ from promptreel_server.store.schema.tables import media as media_table
 from promptreel_server.store.schema.tables import retries as retries_table
 from promptreel_server.store.schema.tables import run_media, run_segments, segments
 from promptreel_server.store.schema.tables import runs as runs_table
-from promptreel_server.store.schema.transaction import Transaction
+from promptreel_server.store.schema.transaction import Fenced, Transaction
 
 OPEN = (RunMediaStatus.PENDING, RunMediaStatus.PROCESSING)
 
@@ -79,8 +79,27 @@ def start(tx: Transaction, run: Run, item: RunMedia) -> None:
         )
 
 
+class IncompletePlan(Exception):
+    """A segmentation lacks segments that it counts; planning it would lose them silently."""
+
+
+def require_held(tx: Transaction, item: RunMedia) -> None:
+    """Check the epoch of a drive within the transaction that it writes in.
+
+    Raises:
+        Fenced: a later drive has claimed the media item.
+    """
+    if not held(tx.connection, item):
+        raise Fenced(f"{item.video_id} of {item.run_id} is held by a later drive")
+
+
 def clear_plan(tx: Transaction, item: RunMedia) -> None:
-    """Take back what a crashed drive had planned; nothing of it was begun."""
+    """Take back what a crashed drive had planned; nothing of it was begun.
+
+    Raises:
+        Fenced: a later drive has claimed the media item.
+    """
+    require_held(tx, item)
     tx.execute(
         delete(run_segments).where(
             run_segments.c.run_id == item.run_id, run_segments.c.video_id == item.video_id
@@ -95,7 +114,13 @@ def plan(
     ordinals: range,
     operations: Mapping[Operation, OperationStatus],
 ) -> None:
-    """Write a stretch of a segmentation into the run, each segment still to be done."""
+    """Write a stretch of a segmentation into the run, each segment still to be done.
+
+    Raises:
+        Fenced: a later drive has claimed the media item.
+        IncompletePlan: the segmentation has not all of these segments.
+    """
+    require_held(tx, item)
     columns = ["run_id", "video_id", "status"]
     values: list[Any] = [item.run_id, item.video_id, SegmentStatus.PENDING]
     for operation, status in operations.items():
@@ -110,7 +135,13 @@ def plan(
         segments.c.ordinal >= ordinals.start,
         segments.c.ordinal < ordinals.stop,
     )
-    tx.execute(insert(run_segments).from_select(["segment_id", "ordinal", *columns], cut))
+    into = insert(run_segments).from_select(["segment_id", "ordinal", *columns], cut)
+    written = tx.execute(into.execution_options(preserve_rowcount=True))
+    if written.rowcount != len(ordinals):
+        raise IncompletePlan(
+            f"segmentation {segmentation_id} has {written.rowcount} of the segments "
+            f"{ordinals.start} to {ordinals.stop - 1}"
+        )
 
 
 def planned(

@@ -16,8 +16,9 @@ from promptreel_server.domain.prompt import JsonObject
 from promptreel_server.domain.run import RunMedia
 from promptreel_server.domain.segment import Segment, SegmentStatus, Transcript
 from promptreel_server.store import feed
-from promptreel_server.store.runs import counters, llm_calls
+from promptreel_server.store.runs import counters, llm_calls, run_media
 from promptreel_server.store.runs.run_segments import OPEN, transcript_json
+from promptreel_server.store.schema import tables
 from promptreel_server.store.schema.bulk_statements import Prepared, Row
 from promptreel_server.store.schema.columns import json_text, microseconds
 from promptreel_server.store.schema.tables import attempts, run_segments
@@ -91,6 +92,9 @@ def advance(tx: Transaction, steps: Sequence[Step]) -> Sequence[bool]:
     """
     counted = _count(tx, steps)
     kept = [_drive(step.item) in counted for step in steps]
+    _keep_calls_of_fenced(
+        tx, [step for step, is_held in zip(steps, kept, strict=True) if not is_held]
+    )
     mine = [step for step, is_held in zip(steps, kept, strict=True) if is_held]
     starts = [step for step in mine if isinstance(step, SegmentStart)]
     outcomes = [step for step in mine if isinstance(step, SegmentOutcome)]
@@ -100,6 +104,26 @@ def advance(tx: Transaction, steps: Sequence[Step]) -> Sequence[bool]:
     _end(tx, outcomes, sequences[len(starts) :])
     _keep_attempts(tx, outcomes)
     return kept
+
+
+def _keep_calls_of_fenced(tx: Transaction, steps: Sequence[Step]) -> None:
+    """Keep the calls of drives that were fenced: they were paid, whoever's result stands."""
+    for step in steps:
+        if not isinstance(step, SegmentOutcome) or not step.calls:
+            continue
+        run_id, video_id = step.item.run_id, step.item.video_id
+        covered = select(tables.run_media.c.run_id).where(
+            tables.run_media.c.run_id == run_id, tables.run_media.c.video_id == video_id
+        )
+        if tx.execute(covered).first() is not None:  # else it was deleted, and its calls with it
+            llm_calls.record(
+                tx,
+                step.item,
+                step.prompt_id,
+                step.calls,
+                segment=step.segment,
+                fingerprint=step.fingerprint,
+            )
 
 
 _KEY = ("b_run", "b_video", "b_ordinal")
@@ -204,17 +228,29 @@ def _state_values(state: OperationState) -> Row:
     )
 
 
-def record_attempts(tx: Transaction, records: Sequence[AttemptRecord]) -> Sequence[None]:
-    """Keep attempts after which the engine will try again, and their LLM calls."""
-    _ATTEMPT.execute_all(
-        tx, [_attempt_row(record, record.attempt, record.retry_id) for record in records]
-    )
+def record_attempts(tx: Transaction, records: Sequence[AttemptRecord]) -> Sequence[bool]:
+    """Keep attempts after which the engine will try again, and their LLM calls.
+
+    False for the attempts of drives that were fenced: only their calls are kept, which were paid.
+    """
+    held = _held_drives(tx, records)
+    kept = [record.retry_id is not None or _drive(record.item) in held for record in records]
     for record in records:
         llm_calls.record(tx, record.item, record.prompt_id, record.calls, segment=record.segment)
+    mine = [record for record, is_held in zip(records, kept, strict=True) if is_held]
+    _ATTEMPT.execute_all(
+        tx, [_attempt_row(record, record.attempt, record.retry_id) for record in mine]
+    )
+    for record in mine:
         attempt = record.attempt
         made = (attempt.number, microseconds(attempt.at))
         _attempted(attempt.operation).execute(tx, (*_key(record), *made))
-    return [None] * len(records)
+    return kept
+
+
+def _held_drives(tx: Transaction, records: Sequence[AttemptRecord]) -> set["_Drive"]:
+    items = {_drive(record.item): record.item for record in records if record.retry_id is None}
+    return {drive for drive, item in items.items() if run_media.held(tx.connection, item)}
 
 
 @cache

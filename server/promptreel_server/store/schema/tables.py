@@ -224,7 +224,11 @@ run_segments = Table(
     Column("run_id", ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
     Column("video_id", String, primary_key=True),
     Column("ordinal", Integer, primary_key=True),
-    Column("segment_id", String, nullable=False),
+    Column(
+        "segment_id",
+        ForeignKey("segments.segment_id", name="run_segments_segment"),
+        nullable=False,
+    ),
     Column("status", Word(SegmentStatus), nullable=False),
     *(
         column
@@ -290,6 +294,7 @@ retries = Table(
     Column("completed_at", Instant),
     Column("error", Text),
     Column("outcome", JSON, nullable=False, default=dict),
+    Column("epoch", Integer, nullable=False, server_default="0"),
     Index("retries_by_segment", "run_id", "segment_id", "retry_id"),
     Index(
         "retries_open",

@@ -22,3 +22,7 @@ class Transaction:
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Execute one statement, or one for many rows of parameters."""
         return self.connection.execute(statement, parameters)
+
+
+class Fenced(Exception):
+    """Another drive or performer has taken over: this one may write nothing more."""
