@@ -17,6 +17,7 @@ from grpc_health.v1 import health
 
 from promptreel_server import metrics, retention
 from promptreel_server.concurrency.gc_tuning import collect_seldom
+from promptreel_server.concurrency.watchdog import Watchdog
 from promptreel_server.domain.key import Scope
 from promptreel_server.engine.dispatch.in_process import LocalDispatcher
 from promptreel_server.engine.dispatch.stop_flags import Stops
@@ -55,6 +56,13 @@ log = logging.getLogger(__name__)
 
 OWNER = "local"
 """Owner of the first key, and of keys that are made without naming one."""
+
+END_SECONDS = 5.0
+"""Seconds beyond the drain time after which a server that is told to stop has ended for sure."""
+LOOP_STUCK_SECONDS = 20.0
+"""Seconds that the event loop may be held up before the process ends with a status of failure."""
+WRITER_STUCK_SECONDS = 180.0
+"""Seconds that one commit may take before it does."""
 
 MOST_MESSAGE = 64 * 2**20
 GRPC_OPTIONS = (
@@ -96,23 +104,35 @@ async def serve(settings: Settings, announce: Callable[[Serving], None]) -> None
         PromptreelError: it can't start; the message is for whoever started it.
     """
     stopping = asyncio.Event()
-    with _signals(stopping):
-        async with running(settings) as serving:
-            collect_seldom()
-            announce(serving)
-            await stopping.wait()
-            log.info("stopping")
+    within = settings.drain_seconds + END_SECONDS
+    watchdog = Watchdog(stuck_after=max(within, LOOP_STUCK_SECONDS))
+
+    def stop() -> None:
+        watchdog.end_within(within)
+        stopping.set()
+
+    with watchdog.running(), _signals(stop):
+        async with running(settings, watchdog) as serving:
+            try:
+                collect_seldom()
+                announce(serving)
+                await stopping.wait()
+                log.info("stopping")
+            finally:
+                watchdog.end_within(within)  # also where a task that must live has died
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Serving]:
-    """Run a server for the length of the block.
+async def running(settings: Settings, watchdog: Watchdog | None = None) -> AsyncIterator[Serving]:
+    """Run a server for the length of the block; `watchdog` looks after its writer.
 
     Raises:
         PromptreelError: it can't start; the message is for whoever started it.
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(opened(settings))
+        if watchdog is not None:
+            watchdog.watch("the writer", database.commit_in_hand, seconds=WRITER_STUCK_SECONDS)
         ffmpeg = programs.locate(settings.ffmpeg, settings.ffprobe)
         models = Models(settings, ffmpeg)
         stack.push_async_callback(models.close)
@@ -125,12 +145,11 @@ async def running(settings: Settings) -> AsyncIterator[Serving]:
         await stack.enter_async_context(
             metrics.served(built.gauges, host=settings.host, port=settings.metrics_port)
         )
-        stack.push_async_callback(_drain, settings, server, built, healthy)
+        gateway = _gateway(settings, grpc_port) if settings.gateway else None
+        stack.push_async_callback(_drain, settings, server, gateway, built, healthy)
         rest_port = None
-        if settings.gateway:
-            gateway = _gateway(settings, grpc_port)
+        if gateway is not None:
             rest_port = await gateway.start()
-            stack.push_async_callback(_drain_gateway, settings, gateway, built)
             tasks.create_task(gateway.supervise(), name="gateway")
         yield Serving(
             grpc_address=f"{settings.host}:{grpc_port}",
@@ -211,6 +230,7 @@ def _means(
                 most=settings.calls_in_flight,
                 calls_a_minute=settings.calls_per_minute,
                 tokens_a_minute=settings.tokens_per_minute,
+                longest_pause=settings.model_pause_seconds,
             )
         ),
         stops=Stops(database),
@@ -303,29 +323,34 @@ async def _working(settings: Settings, built: _Built) -> AsyncIterator[asyncio.T
 async def _drain(
     settings: Settings,
     server: grpc.aio.Server,
+    gateway: Gateway | None,
     built: _Built,
     healthy: health.aio.HealthServicer,
 ) -> None:
-    """Take nothing new, give what is in hand its time, end."""
+    """Take nothing new, give what is in hand its time, all in all no longer than that, end."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + settings.drain_seconds
     await healthy.enter_graceful_shutdown()
     built.tails.drain()
     built.engine.drain()
+    async with asyncio.TaskGroup() as draining:
+        draining.create_task(_idle(built.engine, settings.drain_seconds), name="draining")
+        if gateway is not None:
+            draining.create_task(gateway.drain(settings.drain_seconds), name="draining the gateway")
+    await server.stop(max(0.0, until - loop.time()))
+
+
+async def _idle(engine: Engine, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(settings.drain_seconds):
-            await built.engine.idle()
-    await server.stop(settings.drain_seconds)
-
-
-async def _drain_gateway(settings: Settings, gateway: Gateway, built: _Built) -> None:
-    built.tails.drain()
-    await gateway.drain(settings.drain_seconds)
+        async with asyncio.timeout(seconds):
+            await engine.idle()
 
 
 @contextmanager
-def _signals(stopping: asyncio.Event) -> Iterator[None]:
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stop)
     try:
         yield
     finally:

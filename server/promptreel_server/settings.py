@@ -113,6 +113,9 @@ class Settings:
     tokens_per_minute: float = _set(
         0.0, "Tokens that calls to one model may take within a minute; 0: no such limit.", least=0
     )
+    model_pause_seconds: float = _set(
+        300.0, "The longest pause that a model may ask for; longer ones are cut to it.", least=1
+    )
     frames_per_segment: int = _set(1, "Frames of a segment that are embedded.", least=1)
 
     shortest_segment: float = _set(2.0, "Shortest segment cut by pictures, in seconds.", least=0.1)

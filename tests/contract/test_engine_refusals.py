@@ -63,7 +63,7 @@ async def test_with_the_right_credential_a_forced_retry_does_what_was_left_undon
     run = await running.execute(await running.prompt(), [await running.add(seconds=30)])
     ended = await running.ended(run.run_id)
     running.canned.change(CannedScript())
-    running.means.lanes.lane("canned").broken = None
+    running.means.lanes.lane("canned").give_chance()
     order = RetryOrder(owner_id=OWNER, video_id="", segment_id="", force=True)
 
     def retry(tx: Transaction, *codes: FailureCode, force: bool = True) -> list[Retry]:
@@ -106,3 +106,20 @@ async def test_what_a_stop_left_undone_is_retried_only_where_that_is_asked_for(
     )
     assert unasked == []
     assert len(asked) == ended.cancelled_segments > 0
+
+
+async def test_a_call_that_is_forbidden_once_costs_its_segment_and_no_other(running: Rig) -> None:
+    forbidden = Fault(failure_code=FailureCode.INVALID_REQUEST, starts_from=3, starts_before=4)
+    running.canned.change(CannedScript(faults=(forbidden,)))
+    items = [await running.add(seconds=10, content=str(number)) for number in range(3)]
+    run = await running.execute(await running.prompt(), items, seconds=1)
+    ended = await running.ended(run.run_id)
+    assert (ended.completed_segments, ended.failed_segments) == (27, 3)
+
+
+async def test_a_single_refusal_fails_its_segment_and_the_run_goes_on(running: Rig) -> None:
+    once = Fault(failure_code=FailureCode.UNAUTHENTICATED, starts_from=3, starts_before=4)
+    running.canned.change(CannedScript(faults=(once,)))
+    run = await running.execute(await running.prompt(), [await running.add(seconds=10)], seconds=1)
+    ended = await running.ended(run.run_id)
+    assert (ended.completed_segments, ended.failed_segments) == (9, 1)

@@ -328,3 +328,21 @@ async def test_the_doctor_migrates_nothing_unasked(postgres: Postgres, tmp_path:
     found = {one.check: one for one in await examine(settings, repair=False)}
     assert found["database"].state is State.WRONG
     assert "older schema" in found["database"].found
+
+
+@pytest.mark.parametrize(
+    "payload", ["hello", "", "[]", "[1]", '{"a": 1}', "null", "[[]]", "[" * 7000, "\u00e9"]
+)
+async def test_a_notice_that_no_server_wrote_is_ignored(
+    two: tuple[Database, Database], url: str, payload: str
+) -> None:
+    one, other = two
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_notify('promptreel', %s)", [payload])
+    await asyncio.sleep(0.2)
+    await one.write(_tell)
+
+    async def heard() -> bool:
+        return OWNER in await other.news.wait(0.5)
+
+    assert await eventually(heard)

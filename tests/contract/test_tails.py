@@ -10,6 +10,7 @@ from promptreel_server.domain.event import EventType
 from promptreel_server.domain.key import Scope
 from promptreel_server.errors import RateLimited
 from promptreel_server.services.call.context import Call, current
+from promptreel_server.services.watch import watch_hub
 from promptreel_server.services.watch.watch_hub import BATCH, Batch, End, Start, Tails, WatchLimits
 from promptreel_server.store import feed
 from promptreel_server.store.database.database import Database
@@ -101,3 +102,19 @@ async def test_the_end_is_told_after_all_that_was_committed_before_it(database: 
 
     assert told == [1, 2]
     assert rest == [Batch(at=2, end=End.RUN_ENDED)]
+
+
+async def test_what_no_notice_told_of_is_seen_within_the_time_between_looks(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notice of another server may be lost on its way; the feed itself never is."""
+    monkeypatch.setattr(watch_hub, "LOOK_EVERY", 0.1)
+    async with _reading(database, WatchLimits()) as tails, aclosing(_follow(tails)) as batches:
+        await _write(database, 1)
+        await anext(batches)
+        monkeypatch.setattr(database.news, "tell", lambda owners: None)
+        monkeypatch.setattr(database._writer, "_on_commit", lambda owners: None)
+        await _write(database, 2)
+        async with asyncio.timeout(5):
+            batch = await anext(batches)
+    assert [told.sequence for told in batch.told] == [2, 3]

@@ -122,7 +122,7 @@ class Engine:
         """Dispatch the media items of a run that are not done; a broken lane is given a chance."""
         run = await self._means.database.read(lambda c: runs.load(c, run_id))
         if run is not None and not run.status.terminal:
-            self._means.lanes.lane(run.settings.processing_model).broken = None
+            self._means.lanes.lane(run.settings.processing_model).give_chance()
         items = await self._means.database.read(lambda c: run_media.of_run(c, run_id))
         await self._dispatcher.dispatch(
             [

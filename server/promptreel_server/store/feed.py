@@ -135,6 +135,12 @@ def last_sequence(connection: Connection, owner_id: str) -> int:
     return int(connection.execute(statement).scalar() or 0)
 
 
+def newest_of(connection: Connection, owner_ids: Sequence[str]) -> dict[str, int]:
+    """Answer the last sequence given out to each of these owners; no entry: none was."""
+    statement = select(feeds.c.owner_id, feeds.c.sequence).where(feeds.c.owner_id.in_(owner_ids))
+    return {row.owner_id: row.sequence for row in connection.execute(statement)}
+
+
 def after(
     connection: Connection, owner_id: str, sequence: int, wanted: EventFilter, limit: int
 ) -> list[Event]:

@@ -194,7 +194,7 @@ class Driver:
             begun.add_done_callback(partial(_note_fence, scene))
             outcome = await self.work.perform(scene, found, earlier=earlier)
             refusal = _refusal(outcome)
-            if refusal is None:
+            if refusal is None or scene.lane.broken is None:  # one refusal costs one segment
                 await self._end(scene, begun, start, outcome)
             else:
                 scene.refused.append(refusal.message)

@@ -304,7 +304,7 @@ def learn(lane: Lane, extraction: Extraction) -> None:
     if failure is None:
         lane.went_well()
     elif failure.failure_code is FailureCode.UNAUTHENTICATED:
-        lane.broken = failure.message
+        lane.refused()
     elif failure.failure_code in OVERLOAD:
         lane.overloaded(failure.retry_after)
 

@@ -1,13 +1,24 @@
 """Lanes: how many calls to one model are in flight, shared fairly between owners."""
 
 import asyncio
+import logging
 from collections import deque
 from dataclasses import dataclass
 
 from promptreel_server.concurrency.rate_limiter import Pace, Rate
 
+log = logging.getLogger(__name__)
+
 BURST_SECONDS = 6.0
 """What a quiet minute did not use may come at once for so long: a tenth of its share."""
+
+
+MOST_LANES = 256
+"""Lanes that are kept: callers choose the names of models."""
+
+CREDENTIAL_REFUSED = (
+    "The model refuses this server's credential (401); check the provider's key in the settings."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +32,12 @@ class LaneLimits:
     """Calls that may begin within a minute; 0: as many as the window lets in."""
     tokens_a_minute: float = 0.0
     """Tokens, in and out, that the answers of a minute may have taken; 0: any number."""
+    longest_pause: float = 300.0
+    """Seconds of pause that a model may ask for; a longer one is cut to this."""
+    refusals: int = 3
+    """Refused credentials in a row, with no good answer between, that break a lane."""
+    probe_after: float = 30.0
+    """Seconds after which a broken lane lets calls through again."""
 
 
 class Lane:
@@ -42,8 +59,8 @@ class Lane:
         self._opens_at = 0.0
         """When the next call may begin, as far as pauses and quotas go."""
         self._wake: asyncio.TimerHandle | None = None
-        self.broken: str | None = None
-        """Why no further call makes sense (a refused credential), once that is known."""
+        self._refusals = 0
+        self._broken_at: float | None = None
 
     @property
     def window(self) -> int:
@@ -59,6 +76,36 @@ class Lane:
     def waiting(self) -> int:
         """How many calls wait for their turn."""
         return sum(len(turns) for turns in list(self._waiting.values()))
+
+    @property
+    def broken(self) -> str | None:
+        """Why no further call makes sense now; None where one does.
+
+        The provider's own words are in the failures of those calls: they may be about another
+        owner's content. A lane that broke is given a chance after a while, and heals with the first
+        good answer.
+        """
+        if self._broken_at is None:
+            return None
+        if asyncio.get_running_loop().time() >= self._broken_at + self._limits.probe_after:
+            return None
+        return CREDENTIAL_REFUSED
+
+    def refused(self) -> None:
+        """Count a call whose credential was refused; several in a row break the lane."""
+        self._refusals += 1
+        if self._refusals >= self._limits.refusals:
+            self._broken_at = asyncio.get_running_loop().time()
+
+    def give_chance(self) -> None:
+        """Let calls through again: the credential may have been mended."""
+        self._broken_at = None
+        self._refusals = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost with this lane: no call, no pause, no refusal."""
+        return not (self._in_flight or self._waiting or self._refusals or self._closed())
 
     @property
     def hindrance(self) -> str | None:
@@ -78,7 +125,8 @@ class Lane:
         return _Place(self, owner_id)
 
     def went_well(self) -> None:
-        """Widen the window a little."""
+        """Widen the window a little; a broken lane heals."""
+        self._refusals, self._broken_at = 0, None
         self._window = min(self._window + 1 / self._window, float(self._limits.most))
 
     def spent(self, *, calls: int, tokens: int) -> None:
@@ -90,6 +138,13 @@ class Lane:
         """Halve the window and, where the model said how long, pause the lane."""
         self._window = max(self._window / 2, float(self._limits.least))
         if pause:
+            if pause > self._limits.longest_pause:
+                log.warning(
+                    "a model asked for a pause of %.0f s; its calls pause for %.0f s",
+                    pause,
+                    self._limits.longest_pause,
+                )
+                pause = self._limits.longest_pause
             now = asyncio.get_running_loop().time()
             self._paused_until = max(self._paused_until, now + pause)
             self._opens_at = max(self._opens_at, self._paused_until)
@@ -172,7 +227,7 @@ def _quota(a_minute: float) -> Pace | None:
 
 
 class Lanes:
-    """One lane a model."""
+    """One lane a model; of those that are idle the least recently used are forgotten."""
 
     def __init__(self, limits: LaneLimits) -> None:
         self._limits = limits
@@ -184,4 +239,10 @@ class Lanes:
 
     def lane(self, model: str) -> Lane:
         """The lane of a model."""
-        return self._lanes.setdefault(model, Lane(self._limits))
+        lane = self._lanes.pop(model, None) or Lane(self._limits)
+        self._lanes[model] = lane
+        if len(self._lanes) > MOST_LANES:
+            idle = [name for name, found in self._lanes.items() if found.idle and name != model]
+            for name in idle[: len(self._lanes) - MOST_LANES]:
+                del self._lanes[name]
+        return lane

@@ -21,7 +21,7 @@ _SHORTEST_SECRET = 6
 _BY_STATUS: Mapping[int, FailureCode] = {
     401: FailureCode.UNAUTHENTICATED,
     402: FailureCode.QUOTA_EXHAUSTED,
-    403: FailureCode.UNAUTHENTICATED,
+    403: FailureCode.INVALID_REQUEST,  # this request is forbidden; the key itself is a 401
     408: FailureCode.TIMEOUT,
     429: FailureCode.RATE_LIMITED,
     504: FailureCode.TIMEOUT,

@@ -28,6 +28,9 @@ BATCH = 100
 TURNS_A_SECOND = 2000
 """Batches that all watches together send: a run goes on at its pace however many watch it."""
 
+LOOK_EVERY = 5.0
+"""Seconds after which feeds are read without news: a notice of another server may be lost."""
+
 REST_SECONDS = 0.004
 """Pause after each read of what commits brought: more commits share the next one."""
 
@@ -100,9 +103,14 @@ class Tails:
         """Read what commits bring, once for all watches of an owner, until cancelled."""
         loop = asyncio.get_running_loop()
         late: set[str] = set()
+        look_at = loop.time() + LOOK_EVERY
         while True:
-            moved = late or await self._database.news.wait(self._seconds_to_due(loop.time()))
+            until = min(self._seconds_to_due(loop.time()), max(0.0, look_at - loop.time()))
+            moved = late or await self._database.news.wait(until)
             now = loop.time()
+            if now >= look_at:
+                look_at = now + LOOK_EVERY
+                moved = moved | await self._unheard()
             due = {tail.owner_id for tail in self._tails.values() if (tail.due_at() or now) < now}
             tails = [self._tails[owner] for owner in moved | due if owner in self._tails]
             try:
@@ -113,9 +121,21 @@ class Tails:
                 await asyncio.sleep(1.0)
             await asyncio.sleep(REST_SECONDS)
 
-    def _seconds_to_due(self, now: float) -> float | None:
+    def _seconds_to_due(self, now: float) -> float:
         times = [at for tail in self._tails.values() if (at := tail.due_at()) is not None]
-        return max(0.0, min(times) - now) + 0.001 if times else None
+        return max(0.0, min(times) - now) + 0.001 if times else LOOK_EVERY
+
+    async def _unheard(self) -> set[str]:
+        """Whose feeds have moved though nobody said so: a notice of another server was lost."""
+        behind = {owner: tail.at for owner, tail in self._tails.items()}
+        if not behind:
+            return set()
+        try:
+            newest = await self._database.read(lambda c: feed.newest_of(c, [*behind]))
+        except StoreUnavailable as error:
+            log.warning("watches wait for the store: %s", error.message)
+            return set()
+        return {owner for owner, sequence in newest.items() if sequence > behind[owner]}
 
     async def _read(self, tails: list[Tail], now: float) -> set[str]:
         """Read for these owners; answers whose feeds hold more."""

@@ -74,6 +74,10 @@ class Database:
         """How many changes wait to be written."""
         return self._writer.waiting
 
+    def commit_in_hand(self) -> int | None:
+        """The number of the commit that the writer has in hand; None where it waits for work."""
+        return self._writer.commit_in_hand
+
     @property
     def trouble(self) -> str | None:
         """Why something could not be written lately; None where all could."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Set
 from contextlib import asynccontextmanager
 
 from psycopg import AsyncConnection, Error, Notify
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection
 
 from promptreel_server.errors import StoreUnavailable
@@ -30,6 +31,15 @@ _SESSION = (
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
     "SET lock_timeout = 0"
 )
+_KEEPALIVES = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+    "connect_timeout": 10,
+}
+"""A connection whose other end is gone breaks within half a minute here as well."""
 """PostgreSQL notices within half a minute that a server's machine is gone, and lets go for it; who
 joins waits for as long as another server needs to start."""
 
@@ -47,6 +57,8 @@ class PostgresPeers:
         self._name = secrets.token_hex(8)
         self._names: set[str] = set()
         self._present = False
+        self._puzzled = False
+        """Whether a notice that no server wrote was logged: once is enough."""
         self._connecting = asyncio.Lock()
         self._connection: AsyncConnection | None = None
         self.work = asyncio.Event()
@@ -135,12 +147,12 @@ class PostgresPeers:
         while True:
             try:
                 await self._listen(news)
-            except Error as error:
+            except (Error, OSError) as error:
                 log.warning("notices of other servers are not heard now: %s", error)
             await asyncio.sleep(AGAIN_AFTER)
 
     async def _listen(self, news: News) -> None:
-        connection = await AsyncConnection.connect(self._conninfo, autocommit=True)
+        connection = await self._connect()
         async with connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             # Whatever was told while nobody listened: every feed may have moved.
@@ -152,7 +164,13 @@ class PostgresPeers:
                 self._hear(notice, news)
 
     def _hear(self, notice: Notify, news: News) -> None:
-        sender, *owners = json.loads(notice.payload)
+        told = _read(notice.payload)
+        if told is None:
+            if not self._puzzled:
+                self._puzzled = True
+                log.warning("a notice on the channel %s is none of a server; ignored", CHANNEL)
+            return
+        sender, *owners = told
         if sender == self._name:
             return
         if owners:
@@ -179,12 +197,27 @@ class PostgresPeers:
         """The connection that holds names, made anew where it is lost."""
         async with self._connecting:
             if self._connection is None or self._connection.closed:
-                made = await AsyncConnection.connect(self._conninfo, autocommit=True)
+                made = await self._connect()
                 await made.execute(_SESSION)
                 if self._present:
                     await made.execute("SELECT pg_advisory_lock_shared(%s, %s)", [LOCKS, PRESENCE])
                 self._connection = made
             return self._connection
+
+    async def _connect(self) -> AsyncConnection:
+        conninfo = make_conninfo(self._conninfo, **_KEEPALIVES)
+        return await AsyncConnection.connect(conninfo, autocommit=True)
+
+
+def _read(payload: str) -> list[str] | None:
+    """The names in a notice; None where no server wrote it: whoever may connect may notify."""
+    try:
+        told = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(told, list) and told and all(isinstance(name, str) for name in told):
+        return told
+    return None
 
 
 def _key(name: str) -> int:

@@ -34,6 +34,11 @@ TROUBLE_LASTS = 60.0
 MOST_WAIT = 30.0
 """Seconds that a change waits before a full queue; then it is refused."""
 
+
+class Broken(Exception):
+    """A change raised something beyond Exception; `__cause__` is what."""
+
+
 Apply = Callable[[Transaction, Sequence[Any]], Sequence[Any]]
 
 
@@ -77,6 +82,9 @@ class Writer:
         self._came_through = came_through
         self._queue: asyncio.Queue[_Change | None] = asyncio.Queue(MOST_QUEUED)
         self._stopped = False
+        self._commits = 0
+        self.commit_in_hand: int | None = None
+        """The number of the commit that is being made; None where nothing is to be written."""
         self._trouble = ""
         self._trouble_at = -TROUBLE_LASTS
 
@@ -165,11 +173,15 @@ class Writer:
     async def _commit(self, changes: list[_Change]) -> None:
         moved: set[str] = set()
         loop = asyncio.get_running_loop()
+        self._commits += 1
+        self.commit_in_hand = self._commits
         try:
             await loop.run_in_executor(self._thread, self._write_all, changes, moved)
         except Exception as error:  # noqa: BLE001 - every waiting caller gets it
             for change in changes:
                 change.error = change.error or error
+        finally:
+            self.commit_in_hand = None
         self._told(changes)
         if moved:
             self._on_commit(moved)
@@ -192,7 +204,19 @@ class Writer:
                     self._trouble, self._trouble_at = change.error.message, time.monotonic()
 
     def _write_all(self, changes: list[_Change], moved: set[str]) -> None:
-        """Write a group in one transaction; runs in the writer's thread."""
+        """Write a group in one transaction; runs in the writer's thread.
+
+        Whatever is raised is an Exception: what extensions raise beside it (a panic of Rust code is
+        a BaseException) would end the writer's task, and with it the server.
+        """
+        try:
+            self._write_group(changes, moved)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise _broken(error) from error
+
+    def _write_group(self, changes: list[_Change], moved: set[str]) -> None:
         if self._connection is None:
             self._connection = self._engine.connect()
         with self._connection.begin() as begun:
@@ -224,17 +248,23 @@ def _apply(transaction: Transaction, changes: list[_Change], *, alone: bool) -> 
         else:
             with transaction.connection.begin_nested():
                 results = changes[0].apply(transaction, [change.item for change in changes])
-    except Exception as error:
+    except BaseException as error:
         if not _under_way(transaction.connection):
             raise  # the database has rolled everything back: nothing of the group stands
         if len(changes) == 1:
-            changes[0].error = error
+            changes[0].error = error if isinstance(error, Exception) else _broken(error)
             return
         for change in changes:
             _apply(transaction, [change], alone=False)
         return
     for change, result in zip(changes, results, strict=True):
         change.result = result
+
+
+def _broken(error: BaseException) -> Broken:
+    broken = Broken(f"{type(error).__name__}: {error}")
+    broken.__cause__ = error
+    return broken
 
 
 def _under_way(connection: Connection) -> bool:

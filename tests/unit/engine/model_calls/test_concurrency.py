@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 
-from promptreel_server.engine.model_calls.concurrency import Lane, LaneLimits
+from promptreel_server.engine.model_calls.concurrency import MOST_LANES, Lane, LaneLimits, Lanes
 
 
 async def call(lane: Lane, owner: str, began: list[str], seconds: float = 0.0) -> None:
@@ -102,3 +102,49 @@ async def test_tokens_are_counted_once_they_are_known_and_hold_up_what_follows()
     before = time.monotonic()
     await call(lane, "one", began)
     assert 0.15 <= time.monotonic() - before < 1.0
+
+
+async def test_one_refused_credential_breaks_no_lane_and_several_in_a_row_do() -> None:
+    lane = Lane(LaneLimits(refusals=3))
+    lane.refused()
+    lane.refused()
+    assert lane.broken is None
+    lane.went_well()
+    lane.refused()
+    lane.refused()
+    assert lane.broken is None, "a good answer between them counts"
+    lane.refused()
+    assert lane.broken is not None
+
+
+async def test_a_broken_lane_lets_calls_through_after_a_while_and_heals_with_a_good_answer() -> (
+    None
+):
+    lane = Lane(LaneLimits(refusals=1, probe_after=0.05))
+    lane.refused()
+    assert lane.broken is not None
+    await asyncio.sleep(0.06)
+    assert lane.broken is None
+    lane.refused()
+    assert lane.broken is not None, "refused again at once"
+    lane.went_well()
+    assert lane.broken is None
+
+
+async def test_a_pause_that_a_model_asks_for_is_cut_to_the_longest() -> None:
+    lane = Lane(LaneLimits(longest_pause=0.1))
+    lane.overloaded(99_999_999_999.0)
+    began: list[str] = []
+    async with asyncio.timeout(5):
+        await call(lane, "one", began)
+    assert began == ["one"]
+
+
+async def test_lanes_of_names_that_callers_make_up_are_forgotten_once_idle() -> None:
+    lanes = Lanes(LaneLimits())
+    used = lanes.lane("openai:used")
+    async with used.place("one"):
+        for number in range(MOST_LANES * 2):
+            lanes.lane(f"openai:{number}")
+        assert len(lanes.all()) == MOST_LANES
+        assert lanes.lane("openai:used") is used, "a lane with a call in flight stays"

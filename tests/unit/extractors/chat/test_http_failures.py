@@ -28,7 +28,7 @@ def refusal(status: int, body: Any = None, **headers: str) -> Refusal:
         (400, None, FailureCode.INVALID_REQUEST),
         (401, None, FailureCode.UNAUTHENTICATED),
         (402, None, FailureCode.QUOTA_EXHAUSTED),
-        (403, None, FailureCode.UNAUTHENTICATED),
+        (403, None, FailureCode.INVALID_REQUEST),
         (404, None, FailureCode.INVALID_REQUEST),
         (408, None, FailureCode.TIMEOUT),
         (413, None, FailureCode.INVALID_REQUEST),

@@ -373,7 +373,7 @@ FAULTS: dict[str, tuple[said.Fault, FailureCode, float | None, LlmCallStatus]] =
     ),
     "a refused key": (
         said.failing(403, "PERMISSION_DENIED"),
-        FailureCode.UNAUTHENTICATED,
+        FailureCode.INVALID_REQUEST,
         None,
         LlmCallStatus.ERROR,
     ),
