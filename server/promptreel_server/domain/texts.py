@@ -1,5 +1,6 @@
 """Texts that people give things: how long they may be, and what can't be in them."""
 
+from promptreel_server.domain.json_values import misfit
 from promptreel_server.errors import Invalid
 
 
@@ -11,7 +12,8 @@ def problem(text: str, least: int, most: int) -> str | None:
     if len(text.strip()) < least or len(text) > most:
         wanted = f"{least} to {most}" if least else f"at most {most}"
         return f"must have {wanted} characters"
-    return "must not hold the character NUL" if "\x00" in text else None
+    wrong = misfit(text)
+    return None if wrong is None else f"{wrong}; send it without"
 
 
 def require(field: str, text: str, least: int, most: int) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from promptreel_server.domain.llm_call import LlmCall
@@ -15,7 +15,11 @@ from promptreel_server.engine.dispatch.stop_flags import Stopped, unless_stopped
 from promptreel_server.engine.drive.durable_write import kept
 from promptreel_server.engine.drive.image_embedding import Looker
 from promptreel_server.engine.drive.resources import Means
-from promptreel_server.engine.drive.segment_operations import Scene, SegmentWork
+from promptreel_server.engine.drive.segment_operations import (
+    Scene,
+    SegmentWork,
+    broken_outcome,
+)
 from promptreel_server.engine.drive.segmentation import Cutter, enabled_operations
 from promptreel_server.engine.drive.synthesis import Synthesizer
 from promptreel_server.engine.drive.transcription import Heard, Listener
@@ -189,6 +193,7 @@ class Driver:
     ) -> None:
         database = self._means.database
         start = SegmentStart(item=scene.held, segment=found.segment)
+        outcome: SegmentOutcome | None = None
         try:
             begun = await database.queue_grouped(segment_outcomes.advance, start)
             begun.add_done_callback(partial(_note_fence, scene))
@@ -202,8 +207,30 @@ class Driver:
                 await self._keep_refused(start, outcome)
         except Stopped:
             log.debug("left undone: %s", found.segment.segment_id)
+        except (StoreUnavailable, Fenced):
+            raise
+        except Exception:  # whatever breaks costs this segment, not its media item
+            log.exception("a segment broke", extra={"segment_id": found.segment.segment_id})
+            await self._contain(scene, found, outcome)
         finally:
             window.release()
+
+    async def _contain(
+        self, scene: Scene, found: SegmentRun, outcome: SegmentOutcome | None
+    ) -> None:
+        """Fail a segment whose work or outcome broke, with the calls that it paid on record."""
+        database = self._means.database
+        failed = broken_outcome(scene, found, database.clock(), outcome)
+        try:
+            held = await kept(lambda: database.write_grouped(segment_outcomes.advance, failed))
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("calls can't be kept", extra={"segment_id": found.segment.segment_id})
+            bare = replace(failed, calls=())
+            held = await kept(lambda: database.write_grouped(segment_outcomes.advance, bare))
+        if not held:
+            scene.fence()
 
     async def _end(
         self,

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -313,6 +314,30 @@ def internal(what: str) -> OperationFailure:
     """The failure of something that broke in a way nobody foresaw; its story is in the log."""
     return OperationFailure(
         FailureCode.INTERNAL, f"The {what} broke off with an internal error; see the server's log."
+    )
+
+
+def broken_outcome(
+    scene: Scene, found: SegmentRun, now: datetime, outcome: SegmentOutcome | None
+) -> SegmentOutcome:
+    """The outcome of a segment whose work broke, or whose outcome could not be written."""
+    failure = as_data(internal("work on this segment"))
+    states, attempts = dict(found.operations), []
+    for operation, state in found.operations.items():
+        if state.status is OperationStatus.PENDING:
+            number = state.attempts + 1
+            states[operation] = OperationState(
+                status=OperationStatus.FAILED, attempts=number, last_attempt_at=now, failure=failure
+            )
+            attempts.append(Attempt(operation=operation, number=number, at=now, failure=failure))
+    return SegmentOutcome(
+        item=scene.held,
+        segment=found.segment,
+        prompt_id=scene.run.prompt.prompt_id,
+        status=SegmentStatus.FAILED,
+        operations=states,
+        attempts=tuple(attempts),
+        calls=() if outcome is None else outcome.calls,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from promptreel_server.domain.json_values import storable
 from promptreel_server.domain.operation import Failure
 from promptreel_server.errors import FailureCode, ModelMissing, OperationFailure
 
@@ -64,7 +65,7 @@ def as_data(failure: OperationFailure) -> Failure:
     """The failure as it is stored; whether a retry helps was decided where it arose."""
     return Failure(
         code=failure.failure_code,
-        message=failure.message,
+        message=storable(failure.message),
         retryable=failure.failure_code.retryable,
         retry_after=failure.retry_after,
     )

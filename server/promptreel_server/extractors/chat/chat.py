@@ -8,6 +8,7 @@ from typing import Protocol
 
 from promptreel_server.clock import Clock, utc_now
 from promptreel_server.domain.ids import LLM_CALL, new_id
+from promptreel_server.domain.json_values import count, misfit, storable
 from promptreel_server.domain.llm_call import LlmCall, LlmCallStatus, Purpose
 from promptreel_server.domain.prompt import JsonObject
 from promptreel_server.errors import FailureCode, ModelFailure, OperationFailure
@@ -16,6 +17,8 @@ from promptreel_server.extractors.json_schema.compiled import CompiledSchema, pa
 
 MOST_KEPT = 200_000
 """Characters of a prompt or an answer that stay on record; a note says how many are missing."""
+LONGEST_REASON = 100
+"""Characters of a finish reason that stay on record."""
 _STOPPED_SHORT = "length"
 
 Messages = Sequence[dict[str, str]]
@@ -131,6 +134,9 @@ async def _validated(text: str, question: Question) -> tuple[JsonObject | None, 
         return None, [f"the answer is no JSON: {error}"]
     if not isinstance(answer, dict):
         return None, ["the answer must be one JSON object"]
+    wrong = misfit(answer)
+    if wrong is not None:
+        return None, [f"the answer {wrong}"]
     tidy = question.tidy(answer)
     return tidy, await question.schema.checked(tidy)
 
@@ -186,16 +192,16 @@ def _call(
         invoked_at=invoked_at,
         completed_at=completed_at,
         attempt=question.attempt,
-        input_tokens=completion.input_tokens,
-        output_tokens=completion.output_tokens,
-        thinking_tokens=completion.thinking_tokens,
-        cached_tokens=completion.cached_tokens,
-        audio_tokens=completion.audio_tokens,
+        input_tokens=count(completion.input_tokens),
+        output_tokens=count(completion.output_tokens),
+        thinking_tokens=count(completion.thinking_tokens),
+        cached_tokens=count(completion.cached_tokens),
+        audio_tokens=count(completion.audio_tokens),
         video_seconds=question.video_seconds,
         prompt_text=_kept(_rendered(question.messages)),
         response_text=_kept(completion.text) or None,
         schema_used=question.schema.text,
-        finish_reason=completion.finish_reason or None,
+        finish_reason=storable(completion.finish_reason[:LONGEST_REASON]) or None,
     )
 
 
@@ -205,11 +211,12 @@ def _failed(call: LlmCall, failure: OperationFailure) -> LlmCall:
         call,
         status=LlmCallStatus.BLOCKED if blocked else LlmCallStatus.ERROR,
         error_code=failure.failure_code.value,
-        error_message=failure.message,
+        error_message=storable(failure.message),
     )
 
 
 def _kept(text: str) -> str:
+    text = storable(text)
     if len(text) <= MOST_KEPT:
         return text
     return f"{text[:MOST_KEPT]}\n[… {len(text) - MOST_KEPT} more characters, not kept]"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from promptreel_server.domain.json_values import misfit
 from promptreel_server.domain.prompt import JsonObject
 from promptreel_server.errors import Invalid
 from promptreel_server.extractors.json_schema import keywords, patterns
@@ -59,6 +60,9 @@ def plain_schema(json_schema: JsonObject, field: str = "json_schema") -> dict[st
         raise Invalid.field(field, f"no JSON object that can be used: {error}") from error
     if size > MOST_BYTES:
         raise Invalid.field(field, f"{size} bytes long; at most {MOST_BYTES}")
+    wrong = misfit(schema, most_levels=DEEPEST + 1)
+    if wrong is not None:
+        raise Invalid.field(field, wrong)
     return schema  # type: ignore[no-any-return]  # a mapping stays one
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
 
+from promptreel_server.domain.json_values import misfit
 from promptreel_server.domain.prompt import JsonObject
 from promptreel_server.errors import Invalid
 from promptreel_server.extractors.json_schema.check import (
@@ -65,7 +66,8 @@ class CompiledSchema:
     def sample(self) -> JsonObject:
         """A small valid object with every property; raises Invalid where none could be made."""
         made = sample(self.schema)
-        errors = self.validate(made)
+        unfit = misfit(made)
+        errors = [f"it {unfit}"] if unfit else self.validate(made)
         if errors:
             raise Invalid.field("json_schema", f"no sample answer can be made: {errors[0]}")
         return made

@@ -119,5 +119,5 @@ def _parsed(text: str) -> Any:
     """The JSON of an answer; None where it is something else, such as a page of HTML."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -3,7 +3,9 @@
 import json
 
 from promptreel.v2 import enums_pb2, marker_pb2, result_pb2
+from promptreel_server.domain.json_values import misfit
 from promptreel_server.domain.operation import Operation
+from promptreel_server.domain.prompt import JsonObject
 from promptreel_server.domain.run import Run, RunMedia, Synthesis, SynthesisStatus
 from promptreel_server.domain.segment import SegmentRun, Transcript
 from promptreel_server.services.messages.enums import words
@@ -19,6 +21,7 @@ def result_message(run: Run, item: RunMedia, found: SegmentRun) -> result_pb2.Se
     """Turn what a segment yielded into its message; without fields `metadata` is empty."""
     segment = found.segment
     start, end = segment.seconds
+    unreadable = unreadable_fields(found.metadata)
     message = result_pb2.SegmentRunResult(
         result_type="segment",
         result_id=f"segment:{segment.segment_id}:{run.run_id}",
@@ -34,9 +37,9 @@ def result_message(run: Run, item: RunMedia, found: SegmentRun) -> result_pb2.Se
         end_time=end,
         thumbnail_uri=thumbnail_uri(found),
         thumbnail_available=found.thumbnail_available,
-        metadata=to_struct(found.metadata or {}),
+        metadata=to_struct({} if unreadable else found.metadata or {}),
         metadata_text=found.metadata_text,
-        processing_warning=found.processing_warning,
+        processing_warning=unreadable or found.processing_warning,
         schema_used=json.dumps(run.prompt.json_schema),
         field_extraction_succeeded=bool(found.operations[Operation.FIELD_EXTRACTION].succeeded),
         marker=marker_pb2.Marker(),
@@ -48,6 +51,12 @@ def result_message(run: Run, item: RunMedia, found: SegmentRun) -> result_pb2.Se
         if state.failure is not None:
             setattr(message, f"{operation.value}_error", state.failure.message)
     return message
+
+
+def unreadable_fields(metadata: JsonObject | None) -> str | None:
+    """Say why stored fields can't be shown, None where they can; an earlier version stored them."""
+    wrong = None if metadata is None else misfit(metadata)
+    return f"The stored fields can't be shown: what was extracted {wrong}." if wrong else None
 
 
 def thumbnail_uri(found: SegmentRun) -> str | None:
@@ -73,6 +82,7 @@ def _transcription(transcript: Transcript | None) -> result_pb2.Transcription | 
 def synthesis_message(run: Run, item: RunMedia, made: Synthesis) -> result_pb2.VideoResult:
     """Turn a synthesis into its message; one that is not there yet has empty metadata."""
     level = run.prompt.video_level
+    unreadable = unreadable_fields(made.metadata)
     return result_pb2.VideoResult(
         result_type="video",
         result_id=f"video:{made.video_id}:{run.run_id}",
@@ -84,10 +94,10 @@ def synthesis_message(run: Run, item: RunMedia, made: Synthesis) -> result_pb2.V
         source_index_id=item.index_id,
         executed_at=timestamp(run.executed_at),
         status=SYNTHESIS_STATUS.number(made.status),
-        metadata=to_struct(made.metadata or {}),
+        metadata=to_struct({} if unreadable else made.metadata or {}),
         metadata_text=made.metadata_text,
         raw_llm_response=made.raw_response,
-        processing_warning=made.processing_warning,
+        processing_warning=unreadable or made.processing_warning,
         schema_used=None if level is None else json.dumps(level.json_schema),
         successful_segment_count=made.successful_segments,
         failed_segment_count=made.failed_segments,

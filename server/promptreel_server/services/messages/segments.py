@@ -7,6 +7,7 @@ from promptreel_server.domain.operation import Operation
 from promptreel_server.domain.segment import Segment, SegmentRun, SegmentStatus
 from promptreel_server.services.messages.enums import words
 from promptreel_server.services.messages.json_structs import to_struct
+from promptreel_server.services.messages.results import unreadable_fields
 from promptreel_server.services.messages.timestamps import maybe_timestamp
 
 SEGMENT_STATUS = words(SegmentStatus, enums_pb2.SegmentStatus.Value)
@@ -76,6 +77,8 @@ def outcome_fields(standing: SegmentRun) -> dict[str, Any]:
 def _stand(message: segment_pb2.Segment, standing: SegmentRun) -> None:
     stage, why = failure(standing)
     available = standing.thumbnail_available
+    unreadable = unreadable_fields(standing.metadata)
+    fields = None if unreadable else standing.metadata
     message.MergeFrom(
         segment_pb2.Segment(
             processed=standing.status is SegmentStatus.COMPLETED,
@@ -83,10 +86,10 @@ def _stand(message: segment_pb2.Segment, standing: SegmentRun) -> None:
             failure_stage=stage,
             failure_message=why,
             error_message=why,
-            metadata=None if standing.metadata is None else to_struct(standing.metadata),
+            metadata=None if fields is None else to_struct(fields),
             metadata_text=standing.metadata_text or None,
             processed_at=maybe_timestamp(standing.completed_at),
-            processing_warning=standing.processing_warning,
+            processing_warning=unreadable or standing.processing_warning,
             thumbnail_uri=thumbnail_uri(standing.segment.segment_id) if available else None,
             thumbnail_available=available,
             from_run_id=standing.run_id,

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
+from promptreel_server.domain.json_values import UNREADABLE
 from promptreel_server.domain.operation import Failure, Operation, OperationState, OperationStatus
 from promptreel_server.domain.page import Page, Slice
 from promptreel_server.domain.segment import Segment, SegmentRun, SegmentStatus, Transcript, Word
@@ -191,7 +192,7 @@ def transcript_json(transcript: Transcript | None) -> dict[str, Any] | None:
 
 def transcript_of(body: Mapping[str, Any] | None) -> Transcript | None:
     """Make a transcript of what was stored."""
-    if body is None:
+    if body is None or body is UNREADABLE:
         return None
     return Transcript(
         text=body["text"],

@@ -7,8 +7,10 @@ from enum import Enum
 from fractions import Fraction
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, Dialect, String, bindparam
+from sqlalchemy import JSON, BigInteger, ColumnElement, Dialect, String, bindparam
 from sqlalchemy.types import TypeDecorator
+
+from promptreel_server.domain.json_values import UNREADABLE
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -70,6 +72,27 @@ class Exact(TypeDecorator[Fraction]):
             return None
         numerator, _, denominator = value.partition("/")
         return Fraction(int(numerator), int(denominator))  # five times as fast as parsing it
+
+
+class StoredJson(TypeDecorator[Any]):
+    """A JSON value; one that can't be read spoils no page, it comes as `UNREADABLE`."""
+
+    impl = JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Wrap what parses the value."""
+        process = super().result_processor(dialect, coltype)
+        if process is None:
+            return None
+
+        def read(value: Any) -> Any:
+            try:
+                return process(value)
+            except (ValueError, RecursionError):
+                return UNREADABLE
+
+        return read
 
 
 class Word(TypeDecorator[EnumType], Generic[EnumType]):

@@ -28,7 +28,7 @@ from promptreel_server.domain.retry import RetryStatus
 from promptreel_server.domain.run import RunMediaStatus, RunStatus, SynthesisStatus
 from promptreel_server.domain.segment import SegmentStatus
 from promptreel_server.errors import FailureCode
-from promptreel_server.store.schema.columns import Exact, Instant, Word
+from promptreel_server.store.schema.columns import Exact, Instant, StoredJson, Word
 
 metadata = MetaData()
 
@@ -243,9 +243,9 @@ run_segments = Table(
             Column(f"{operation.value}_retry_after", Float),
         )
     ),
-    Column("metadata", JSON),
+    Column("metadata", StoredJson),
     Column("metadata_text", Text, nullable=False, server_default=""),
-    Column("transcript", JSON),
+    Column("transcript", StoredJson),
     Column("processing_warning", Text),
     Column("failure_code", Word(FailureCode)),
     Column("failure_message", Text),
@@ -358,7 +358,7 @@ syntheses = Table(
     Column("run_id", ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
     Column("video_id", String, primary_key=True),
     Column("status", Word(SynthesisStatus), nullable=False),
-    Column("metadata", JSON),
+    Column("metadata", StoredJson),
     Column("metadata_text", Text, nullable=False, server_default=""),
     Column("raw_response", Text),
     Column("successful_segments", Integer, nullable=False, default=0),
