@@ -67,6 +67,8 @@ end
 
 -- A body given to respond() becomes the message of the envelope that local_reply_config makes; an
 -- answer of 200 has no such row.
+local POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+
 local function answer_health(handle)
   local _, body = handle:httpCall("server", {
     [":method"] = "POST",
@@ -76,7 +78,13 @@ local function answer_health(handle)
     ["te"] = "trailers",
   }, "\0\0\0\0\0", 2000) -- an empty message behind its five bytes of framing
   if body and body:sub(6) == SERVING then
-    handle:respond({ [":status"] = "200", ["content-type"] = JSON }, '{"status": "serving"}')
+    handle:respond({
+      [":status"] = "200",
+      ["content-type"] = JSON,
+      ["x-content-type-options"] = "nosniff",
+      ["content-security-policy"] = POLICY,
+      ["cache-control"] = "no-store",
+    }, '{"status": "serving"}')
     return
   end
   handle:respond({ [":status"] = "503" }, "not serving")
@@ -111,6 +119,17 @@ local function find_contradiction(method, path, query)
   return nil
 end
 
+-- Bytes of all headers together, as HTTP/2 counts them.
+local function size_of(headers)
+  local size = 0
+  for name, value in pairs(headers) do
+    size = size + #name + #value + 32
+  end
+  return size
+end
+
+local MOST_HEADERS = 12288
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   -- Routes tell transcoded calls by these two: only the transcoder may set them.
@@ -127,6 +146,9 @@ function envoy_on_request(handle)
   end
   if path:find("%%2[fF]") or path:find("%%5[cC]") then
     return handle:respond({ [":status"] = "400" }, "No id holds a slash; mend the path.")
+  end
+  if size_of(headers) > MOST_HEADERS then -- grpc would refuse them as if there were too many calls
+    return handle:respond({ [":status"] = "431" }, "")
   end
   local call = { request_id = request_id, path = path }
   handle:streamInfo():dynamicMetadata():set(FILTER, "call", call)
@@ -258,6 +280,11 @@ function envoy_on_response(handle)
   local http_status = headers:get("x-http-status")
   for _, name in ipairs(GRPC_HEADERS) do
     headers:remove(name)
+  end
+  headers:replace("x-content-type-options", "nosniff")
+  headers:replace("content-security-policy", POLICY)
+  if not headers:get("cache-control") then
+    headers:replace("cache-control", "no-store")
   end
   if status < "400" then
     return

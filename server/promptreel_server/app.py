@@ -38,7 +38,7 @@ from promptreel_server.media.process import ffmpeg as programs
 from promptreel_server.media.process.ffmpeg import Ffmpeg
 from promptreel_server.model_instances import Models
 from promptreel_server.segmenters import Limits
-from promptreel_server.services.call import cursors
+from promptreel_server.services.call import cursors, message_bounds
 from promptreel_server.services.call.cursors import Cursors
 from promptreel_server.services.call.key_cache import KeyRing
 from promptreel_server.services.call.rate_limits import RateLimits
@@ -64,11 +64,21 @@ LOOP_STUCK_SECONDS = 20.0
 WRITER_STUCK_SECONDS = 180.0
 """Seconds that one commit may take before it does."""
 
-MOST_MESSAGE = 64 * 2**20
+MOST_ANSWER = 64 * 2**20
+MOST_CALLS = 50_000
+"""Calls at once, watches among them."""
+MOST_METADATA = 16 * 1024
+_IDENTITY_ONLY = 1
+"""A set of compression algorithms: none but the identity."""
 GRPC_OPTIONS = (
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
-    ("grpc.max_receive_message_length", MOST_MESSAGE),
-    ("grpc.max_send_message_length", MOST_MESSAGE),
+    ("grpc.max_receive_message_length", message_bounds.MOST),
+    ("grpc.max_send_message_length", MOST_ANSWER),
+    # What is sent is what is held: a compressed message of 60 kB could be one of megabytes.
+    ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
+    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.max_metadata_size", MOST_METADATA),
+    ("grpc.absolute_max_metadata_size", 2 * MOST_METADATA),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
@@ -137,7 +147,11 @@ async def running(settings: Settings, watchdog: Watchdog | None = None) -> Async
         models = Models(settings, ffmpeg)
         stack.push_async_callback(models.close)
         built = await _build(settings, database, ffmpeg, models)
-        server = grpc.aio.server(interceptors=[gate(built.parts)], options=GRPC_OPTIONS)
+        server = grpc.aio.server(
+            interceptors=[gate(built.parts)],
+            options=GRPC_OPTIONS,
+            maximum_concurrent_rpcs=MOST_CALLS,
+        )
         healthy = register(server, built.parts)
         grpc_port = _bind(server, settings)
         await server.start()

@@ -163,3 +163,71 @@ def varint(number: int) -> bytes:
         said += bytes([number & 127 | 128])
         number >>= 7
     return said + bytes([number])
+
+
+def _code(call: Any) -> grpc.StatusCode:
+    code: grpc.StatusCode = call.exception().code()
+    return code
+
+
+BOMBS = 40
+BOMB = 60 * 2**20
+"""Bytes of zeros, which gzip makes 60 kB of."""
+
+
+@pytest.mark.parametrize("with_key", [False, True])
+def test_compressed_bombs_are_refused_unread(
+    serving: Served, owners: Owners, unharmed: None, with_key: bool
+) -> None:
+    metadata = (("x-api-key", owners.key()),) if with_key else ()
+    with grpc.insecure_channel(
+        serving.grpc, options=[("grpc.max_send_message_length", 2 * BOMB)]
+    ) as channel:
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            "/promptreel.v2.PromptService/TestSchema"
+        )
+        asked = [
+            call.future(
+                bytes(BOMB), metadata=metadata, compression=grpc.Compression.Gzip, timeout=60
+            )
+            for _ in range(BOMBS if not with_key else BOMBS // 4)
+        ]
+        codes = {_code(one) for one in asked}
+    assert codes <= {
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.INTERNAL if with_key else grpc.StatusCode.UNAUTHENTICATED,
+    }, codes
+
+
+def test_a_request_larger_than_its_method_takes_is_refused_with_the_bound(
+    serving: Served, owners: Owners, unharmed: None
+) -> None:
+    with grpc.insecure_channel(serving.grpc) as channel:
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            "/promptreel.v2.IndexService/GetIndex"
+        )
+        with pytest.raises(grpc.RpcError) as refused:
+            call(b"\x0a\x80\x80\x08" + bytes(2**17), metadata=(("x-api-key", owners.key()),))
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "may have 65536" in str(refused.value.details())
+
+
+def test_guessing_keys_is_slowed_by_address_and_good_keys_are_served_meanwhile(
+    serving: Served, owners: Owners, unharmed: None
+) -> None:
+    key = owners.key()
+    with grpc.insecure_channel(serving.grpc) as channel:
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            "/promptreel.v2.IndexService/ListIndexes"
+        )
+        codes = []
+        for number in range(150):
+            try:
+                call(b"", metadata=(("x-api-key", f"sk_guess_{number}"),))
+            except grpc.RpcError as error:
+                codes.append(error.code())
+        assert codes[0] is grpc.StatusCode.UNAUTHENTICATED
+        assert grpc.StatusCode.RESOURCE_EXHAUSTED in codes
+        call(b"", metadata=(("x-api-key", key),))

@@ -15,8 +15,15 @@ class RateLimits:
     """Lets each key make `burst` calls at once and `per_second` calls a second for long."""
 
     def __init__(
-        self, *, per_second: float, burst: int, seconds: Callable[[], float] = time.monotonic
+        self,
+        *,
+        per_second: float,
+        burst: int,
+        by: str = "with this API key",
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Bound what is counted; `by` says in the refusal what the calls have in common."""
+        self._by = by
         self._rate = Rate(per_second=per_second, burst=burst)
         self._seconds = seconds
         self._full_at: dict[str, float] = {}
@@ -32,7 +39,7 @@ class RateLimits:
         wait = self._rate.opens_at(full_at) - now
         if wait > _ROUNDING:
             raise RateLimited(
-                f"Too many calls with this API key; call again in {wait:.2f} seconds.",
+                f"Too many calls {self._by}; call again in {wait:.2f} seconds.",
                 retry_after=wait,
             )
         if len(self._full_at) >= _MOST_KEYS:
@@ -42,3 +49,6 @@ class RateLimits:
     def _drop_full(self, now: float) -> None:
         """Forget the keys whose bucket is full: they are as good as new ones."""
         self._full_at = {key: at for key, at in self._full_at.items() if at > now}
+        if len(self._full_at) >= _MOST_KEYS:  # many addresses at once: the oldest half goes
+            kept = list(self._full_at.items())[_MOST_KEYS // 2 :]
+            self._full_at = dict(kept)
