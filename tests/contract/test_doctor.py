@@ -95,6 +95,8 @@ async def test_an_older_schema_is_left_as_it_is_unless_it_is_to_be_mended(folder
         connection.execute("ALTER TABLE retries DROP COLUMN epoch")
         connection.execute("DROP INDEX retries_open_by_video")
         connection.execute("DROP INDEX run_segments_before_any")
+        connection.execute("DROP INDEX run_media_undone")
+        connection.execute("CREATE INDEX run_media_open ON run_media (status)")
     found = await _seen(folder)
     assert found["schema"].state is State.WRONG
     assert "counters" not in found

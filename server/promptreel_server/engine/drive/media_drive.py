@@ -118,7 +118,8 @@ class Driver:
     async def _go(self, claim: Claim, stop: asyncio.Event) -> None:
         if stop.is_set():
             raise Stopped
-        broken = self._means.lanes.lane(claim.run.settings.processing_model).broken
+        lane = self._means.lanes.lane(claim.run.settings.processing_model)
+        broken = lane.why(claim.run.owner_id)
         if broken is not None:
             await self._fail(claim, broken)
             return

@@ -65,7 +65,7 @@ class Scene:
     @property
     def hopeless(self) -> str | None:
         """Why no further call makes sense; None while one does."""
-        return self.refused[0] if self.refused else self.lane.broken
+        return self.refused[0] if self.refused else self.lane.why(self.run.owner_id)
 
 
 class SegmentWork:
@@ -184,16 +184,15 @@ class SegmentWork:
         async with scene.lane.place(scene.run.owner_id):
             if scene.stop.is_set():
                 raise Stopped
-            if scene.lane.broken is not None:
-                return Extraction(
-                    failure=ModelFailure(FailureCode.UNAUTHENTICATED, scene.lane.broken)
-                )
+            broken = scene.lane.why(scene.run.owner_id)
+            if broken is not None:
+                return Extraction(failure=ModelFailure(FailureCode.UNAUTHENTICATED, broken))
             try:
                 extraction = await scene.extractor.extract(request)
             except Exception:  # one bad segment never spoils its neighbours
                 log.exception("extraction broke", extra={"segment_id": request.segment_id})
                 extraction = Extraction(failure=internal("extraction"))
-            learn(scene.lane, extraction)
+            learn(scene.lane, scene.run.owner_id, extraction)
         await asyncio.sleep(0)  # the next call goes out before this answer is dealt with
         return extraction
 
@@ -204,7 +203,7 @@ class SegmentWork:
             await unless_stopped(preparing, scene.stop)
         except OperationFailure as failure:
             if failure.failure_code is FailureCode.UNAUTHENTICATED:
-                learn(scene.lane, Extraction(failure=failure))
+                learn(scene.lane, scene.run.owner_id, Extraction(failure=failure))
             return failure
         except Stopped:
             raise
@@ -297,7 +296,7 @@ def _said(scene: Scene, found: SegmentRun) -> Transcript | None:
     return heard.within(*found.segment.seconds)
 
 
-def learn(lane: Lane, extraction: Extraction) -> None:
+def learn(lane: Lane, owner_id: str, extraction: Extraction) -> None:
     """Widen or narrow a lane by how a call went, and count what it took."""
     failure = extraction.failure
     tokens = sum(call.total_tokens for call in extraction.calls)
@@ -305,7 +304,7 @@ def learn(lane: Lane, extraction: Extraction) -> None:
     if failure is None:
         lane.went_well()
     elif failure.failure_code is FailureCode.UNAUTHENTICATED:
-        lane.refused()
+        lane.refused(owner_id, failure.message)
     elif failure.failure_code in OVERLOAD:
         lane.overloaded(failure.retry_after)
 

@@ -136,7 +136,7 @@ class Synthesizer:
             except Exception:  # one bad synthesis must not hold up the run
                 log.exception("synthesis broke", extra={"video_id": request.video_id})
                 extraction = Extraction(failure=internal("synthesis"))
-            learn(scene.lane, extraction)
+            learn(scene.lane, scene.run.owner_id, extraction)
         return extraction
 
     async def _keep_calls(self, scene: Scene, extraction: Extraction) -> None:

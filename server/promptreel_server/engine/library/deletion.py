@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import islice
 
 from promptreel_server.concurrency.supervision import unbroken, woken
 from promptreel_server.domain.index import Deletion, DeletionStatus
@@ -124,18 +125,34 @@ async def drop_unused(database: Database, blobs: BlobStore, sha256: str) -> bool
     return not used
 
 
+SWEPT_AT_ONCE = 1000
+"""Names that one statement asks for at start."""
+
+
+def batched(names: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Part names into lists of at most `size`."""
+    remaining = iter(names)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
 async def sweep(database: Database, blobs: BlobStore, thumbnails: Thumbnails) -> int:
     """Remove what a crash left: half-written bytes, bytes and pictures of no media item.
 
     Call it at start, before anything is taken in. Answers how much was removed.
     """
     removed = await blobs.sweep_partial()
-    for sha256 in await asyncio.to_thread(lambda: list(blobs.stored())):
-        removed += await drop_unused(database, blobs, sha256)
-    for video_id in await asyncio.to_thread(thumbnails.owners):
-        if not await database.read(lambda c: media.exists(c, video_id)):  # noqa: B023
-            await thumbnails.remove(video_id)
-            removed += 1
+    for sha256s in batched(await asyncio.to_thread(lambda: list(blobs.stored())), SWEPT_AT_ONCE):
+        used = await database.read(partial(media.blobs_in_use, sha256s=sha256s))
+        for sha256 in sha256s:
+            if sha256 not in used:
+                removed += await drop_unused(database, blobs, sha256)
+    for video_ids in batched(await asyncio.to_thread(thumbnails.owners), SWEPT_AT_ONCE):
+        known = await database.read(partial(media.existing, video_ids=video_ids))
+        for video_id in video_ids:
+            if video_id not in known:
+                await thumbnails.remove(video_id)
+                removed += 1
     if removed:
         log.info("removed %d things that an earlier process left", removed)
     return removed

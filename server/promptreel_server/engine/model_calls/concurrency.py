@@ -61,6 +61,8 @@ class Lane:
         self._wake: asyncio.TimerHandle | None = None
         self._refusals = 0
         self._broken_at: float | None = None
+        self._said: dict[str, str] = {}
+        """What the provider said to each owner while it refused the credential."""
 
     @property
     def window(self) -> int:
@@ -91,9 +93,16 @@ class Lane:
             return None
         return CREDENTIAL_REFUSED
 
-    def refused(self) -> None:
+    def why(self, owner_id: str) -> str | None:
+        """Why no further call of an owner makes sense now, in the words that it was told."""
+        generic = self.broken
+        return None if generic is None else self._said.get(owner_id, generic)
+
+    def refused(self, owner_id: str = "", message: str = "") -> None:
         """Count a call whose credential was refused; several in a row break the lane."""
         self._refusals += 1
+        if message and len(self._said) < MOST_LANES:
+            self._said[owner_id] = message
         if self._refusals >= self._limits.refusals:
             self._broken_at = asyncio.get_running_loop().time()
 
@@ -101,6 +110,7 @@ class Lane:
         """Let calls through again: the credential may have been mended."""
         self._broken_at = None
         self._refusals = 0
+        self._said.clear()
 
     @property
     def idle(self) -> bool:
@@ -126,7 +136,8 @@ class Lane:
 
     def went_well(self) -> None:
         """Widen the window a little; a broken lane heals."""
-        self._refusals, self._broken_at = 0, None
+        if self._refusals:
+            self.give_chance()
         self._window = min(self._window + 1 / self._window, float(self._limits.most))
 
     def spent(self, *, calls: int, tokens: int) -> None:

@@ -162,8 +162,11 @@ class VideoService(video_pb2_grpc.VideoServiceServicer):
         """Answer several media items with the pictures that were made of them."""
         items, standing = await self._batch(list(request.video_ids), with_segments=False)
         answer = video_pb2.BatchGetVideosResponse(data=videos.videos(items, standing))
+        thumbnails = await self._database.read(
+            lambda c: segment_lookup.first_with_thumbnail(c, [item.video_id for item in items])
+        )
         for video in answer.data:
-            await self._add_pictures(video)
+            await self._add_pictures(video, thumbnails.get(video.video_id))
         return answer
 
     async def BatchGetVideoStatus(
@@ -215,11 +218,8 @@ class VideoService(video_pb2_grpc.VideoServiceServicer):
 
         return await self._database.read(read)
 
-    async def _add_pictures(self, video: video_pb2.Video) -> None:
+    async def _add_pictures(self, video: video_pb2.Video, segment_id: str | None) -> None:
         video_id = video.video_id
-        segment_id = await self._database.read(
-            lambda c: segment_lookup.first_with_thumbnail(c, video_id)
-        )
         gif = await self._previews.kept_gif(video_id)
         if gif is not None:
             video.gif_data = gif

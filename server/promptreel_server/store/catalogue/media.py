@@ -195,10 +195,16 @@ def with_deletion(connection: Connection, deletion_id: str) -> list[MediaItem]:
     return [_item(row) for row in connection.execute(statement)]
 
 
-def exists(connection: Connection, video_id: str) -> bool:
-    """Tell whether there is such a media item, of any owner."""
-    statement = select(media.c.video_id).where(media.c.video_id == video_id)
-    return connection.execute(statement).scalar() is not None
+def existing(connection: Connection, video_ids: Sequence[str]) -> set[str]:
+    """Answer which of these media items there are, of any owner."""
+    statement = select(media.c.video_id).where(media.c.video_id.in_(video_ids))
+    return set(connection.execute(statement).scalars())
+
+
+def blobs_in_use(connection: Connection, sha256s: Sequence[str]) -> set[str]:
+    """Answer on which of these bytes a media item stands, of any owner."""
+    statement = select(media.c.sha256).where(media.c.sha256.in_(sha256s)).distinct()
+    return set(connection.execute(statement).scalars())
 
 
 def being_deleted(connection: Connection, video_ids: Sequence[str]) -> set[str]:

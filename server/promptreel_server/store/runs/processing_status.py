@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, func, select
 from promptreel_server.domain.run import RunMedia, RunMediaStatus, Synthesis
 from promptreel_server.domain.segment import SegmentRun, SegmentStatus
 from promptreel_server.store.runs import run_media, run_segments, syntheses
+from promptreel_server.store.schema.columns import either_of
 from promptreel_server.store.schema.tables import run_media as run_media_table
 from promptreel_server.store.schema.tables import run_segments as run_segments_table
 from promptreel_server.store.schema.tables import runs
@@ -38,16 +39,23 @@ def of_media(
     connection: Connection, video_ids: Sequence[str], *, with_segments: bool = False
 ) -> Standings:
     """Answer how each media item stands in its newest runs, newest first."""
+    newest = connection.execute(_newest(video_ids)).all()
+    keys = [(row.run_id, row.video_id) for row in newest]
+    items = run_media.of_keys(connection, keys)
+    going = [key for key in keys if items[key].status is RunMediaStatus.PROCESSING]
+    processing = _processing(connection, going)
+    made = syntheses.of_keys(connection, keys)
+    segments = run_segments.first_of(connection, keys, MOST_SEGMENTS) if with_segments else {}
     found: defaultdict[str, list[Standing]] = defaultdict(list)
-    for run_id, video_id, prompt_id in connection.execute(_newest(video_ids)):
-        item = run_media.fetch(connection, run_id, video_id)
+    for run_id, video_id, prompt_id in newest:
+        key = (run_id, video_id)
         found[video_id].append(
             Standing(
-                item=item,
+                item=items[key],
                 prompt_id=prompt_id,
-                processing_segments=_processing(connection, item),
-                synthesis=syntheses.find(connection, run_id, video_id),
-                segments=_segments(connection, item) if with_segments else (),
+                processing_segments=processing.get(key, 0),
+                synthesis=made.get(key),
+                segments=tuple(segments.get(key, ())),
             )
         )
     return found
@@ -69,20 +77,19 @@ def _newest(video_ids: Sequence[str]) -> Select[str, str, str]:
     )
 
 
-def _processing(connection: Connection, item: RunMedia) -> int:
-    if item.status is not RunMediaStatus.PROCESSING:
-        return 0
+def _processing(
+    connection: Connection, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """Count the segments that are worked on, by run id and media id."""
+    if not keys:
+        return {}
+    table = run_segments_table
     statement = (
-        select(func.count())
-        .select_from(run_segments_table)
+        select(table.c.run_id, table.c.video_id, func.count())
         .where(
-            run_segments_table.c.run_id == item.run_id,
-            run_segments_table.c.status == SegmentStatus.PROCESSING,
-            run_segments_table.c.video_id == item.video_id,
+            either_of(table.c.run_id, table.c.video_id, keys),
+            table.c.status == SegmentStatus.PROCESSING,
         )
+        .group_by(table.c.run_id, table.c.video_id)
     )
-    return int(connection.execute(statement).scalar() or 0)
-
-
-def _segments(connection: Connection, item: RunMedia) -> tuple[SegmentRun, ...]:
-    return tuple(run_segments.batch(connection, item.run_id, item.video_id, limit=MOST_SEGMENTS))
+    return {(run_id, video_id): count for run_id, video_id, count in connection.execute(statement)}

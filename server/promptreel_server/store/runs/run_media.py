@@ -1,9 +1,9 @@
 """The media items of a run: claimed by one drive at a time, fenced by their epoch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, insert, literal, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, literal, select, tuple_, update
 
 from promptreel_server.domain.event import EventType
 from promptreel_server.domain.media import MediaStatus
@@ -14,7 +14,7 @@ from promptreel_server.errors import NotFound
 from promptreel_server.store import feed
 from promptreel_server.store.catalogue import media
 from promptreel_server.store.runs import retries, runs
-from promptreel_server.store.schema.columns import spelt_out
+from promptreel_server.store.schema.columns import either_of, spelt_out
 from promptreel_server.store.schema.tables import media as media_table
 from promptreel_server.store.schema.tables import retries as retries_table
 from promptreel_server.store.schema.tables import run_media, run_segments, segments
@@ -270,6 +270,15 @@ def fetch(connection: Connection, run_id: str, video_id: str) -> RunMedia:
     return _run_media(row)
 
 
+def of_keys(
+    connection: Connection, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], RunMedia]:
+    """Answer media items of runs by run id and media id."""
+    named = either_of(run_media.c.run_id, run_media.c.video_id, keys)
+    found = map(_run_media, connection.execute(select(run_media).where(named)))
+    return {(item.run_id, item.video_id): item for item in found}
+
+
 def of_run(connection: Connection, run_id: str) -> list[RunMedia]:
     """Answer the media items of a run, in its order."""
     statement = select(run_media).where(run_media.c.run_id == run_id).order_by(run_media.c.ordinal)
@@ -315,12 +324,10 @@ def undone(connection: Connection, limit: int, after: tuple[str, str] = ("", "")
         retries_table.c.video_id == run_media.c.video_id,
         retries.IS_OPEN,
     )
-    later = (run_media.c.run_id > run_id) | (
-        (run_media.c.run_id == run_id) & (run_media.c.video_id > video_id)
-    )
+    key = tuple_(run_media.c.run_id, run_media.c.video_id)
     statement = (
         select(run_media)
-        .where(_IS_OPEN, later, ~retried)
+        .where(_IS_OPEN, key > tuple_(run_id, video_id), ~retried)
         .order_by(run_media.c.run_id, run_media.c.video_id)
         .limit(limit)
     )

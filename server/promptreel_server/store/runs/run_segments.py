@@ -1,6 +1,6 @@
 """The segments of a run: how each stands and what it yielded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,7 @@ from promptreel_server.domain.page import Page, Slice
 from promptreel_server.domain.segment import Segment, SegmentRun, SegmentStatus, Transcript, Word
 from promptreel_server.errors import FailureCode, NotFound
 from promptreel_server.store.schema import keyset_paging
+from promptreel_server.store.schema.columns import either_of
 from promptreel_server.store.schema.tables import run_segments, segments
 
 OPEN = (SegmentStatus.PENDING, SegmentStatus.PROCESSING)
@@ -77,6 +78,32 @@ def batch(
     """Answer the next segments of a media item, however they stand, in order."""
     statement = _next(_JOINED, run_id, video_id, after, limit)
     return [_segment_run(row) for row in connection.execute(statement)]
+
+
+def first_of(
+    connection: Connection, keys: Sequence[tuple[str, str]], most: int
+) -> dict[tuple[str, str], list[SegmentRun]]:
+    """Answer the first segments of several media items of runs, by run id and media id."""
+    statement = _JOINED.where(
+        either_of(run_segments.c.run_id, run_segments.c.video_id, keys),
+        run_segments.c.ordinal < most,
+    ).order_by(run_segments.c.run_id, run_segments.c.video_id, run_segments.c.ordinal)
+    found: dict[tuple[str, str], list[SegmentRun]] = {key: [] for key in keys}
+    for row in connection.execute(statement):
+        if (row.run_id, row.video_id) in found:
+            found[row.run_id, row.video_id].append(_segment_run(row))
+    return found
+
+
+def of_segments(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[str, SegmentRun]:
+    """Answer segments as they stand in runs, by run id and segment id; keyed by segment id."""
+    named = either_of(run_segments.c.run_id, run_segments.c.segment_id, keys)
+    wanted = set(keys)
+    return {
+        row.segment_id: _segment_run(row)
+        for row in connection.execute(_JOINED.where(named))
+        if (row.run_id, row.segment_id) in wanted
+    }
 
 
 def _next(columns: Select[Any], run_id: str, video_id: str, after: int, limit: int) -> Select[Any]:

@@ -1,5 +1,7 @@
 """The segments that media items were ever cut into, each as it stands in its latest run."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, func, select, tuple_
 
 from promptreel_server.domain.media import MediaItem
@@ -33,7 +35,7 @@ def page_of_video(connection: Connection, video_id: str, wanted: Slice) -> Page[
     rows = connection.execute(statement).all()
     kept = rows[: wanted.limit]
     after = (kept[-1].segmentation_id, kept[-1].ordinal) if len(rows) > wanted.limit else None
-    standing = _latest(connection, video_id, [row.segment_id for row in kept])
+    standing = _latest(connection, [row.segment_id for row in kept])
     cuts = tuple((segment_of(row), standing.get(row.segment_id)) for row in kept)
     return Page(items=cuts, after=after)
 
@@ -59,25 +61,26 @@ def fetch(connection: Connection, owner_id: str, segment_id: str) -> tuple[Media
         raise unknown_segment(segment_id) from error
 
 
-def first_with_thumbnail(connection: Connection, video_id: str) -> str | None:
-    """Answer the first segment of a media item that has a thumbnail on disk."""
-    statement = (
-        select(segments.c.segment_id)
-        .where(segments.c.video_id == video_id, segments.c.thumbnail)
-        .order_by(segments.c.ordinal)
-        .limit(1)
+def first_with_thumbnail(connection: Connection, video_ids: Sequence[str]) -> dict[str, str]:
+    """Answer, by media item, its first segment that has a thumbnail on disk."""
+    rank = func.row_number().over(
+        partition_by=segments.c.video_id, order_by=(segments.c.ordinal, segments.c.segment_id)
     )
-    return connection.execute(statement).scalar()
+    ranked = (
+        select(segments.c.video_id, segments.c.segment_id, rank.label("rank"))
+        .where(segments.c.video_id.in_(video_ids), segments.c.thumbnail)
+        .subquery()
+    )
+    statement = select(ranked.c.video_id, ranked.c.segment_id).where(ranked.c.rank == 1)
+    return {row.video_id: row.segment_id for row in connection.execute(statement)}
 
 
-def _latest(connection: Connection, video_id: str, segment_ids: list[str]) -> dict[str, SegmentRun]:
+def _latest(connection: Connection, segment_ids: list[str]) -> dict[str, SegmentRun]:
     table = run_segments_table
     statement = (
         select(table.c.segment_id, func.max(table.c.run_id))
         .where(table.c.segment_id.in_(segment_ids))
         .group_by(table.c.segment_id)
     )
-    standing: dict[str, SegmentRun] = {}
-    for segment_id, run_id in connection.execute(statement):
-        standing[segment_id] = run_segments.fetch(connection, run_id, video_id, segment_id)
-    return standing
+    latest = [(run_id, segment_id) for segment_id, run_id in connection.execute(statement)]
+    return run_segments.of_segments(connection, latest)

@@ -1,5 +1,6 @@
 """Syntheses: the media-wide result of each media item of a run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from promptreel_server.domain.run import RunMedia, Synthesis, SynthesisStatus
 from promptreel_server.errors import VideoLevelNotConfigured
 from promptreel_server.store import feed
 from promptreel_server.store.runs import llm_calls, runs
+from promptreel_server.store.schema.columns import either_of
 from promptreel_server.store.schema.tables import syntheses
 from promptreel_server.store.schema.transaction import Transaction
 
@@ -48,6 +50,15 @@ def find(connection: Connection, run_id: str, video_id: str) -> Synthesis | None
         select(syntheses).where(syntheses.c.run_id == run_id, syntheses.c.video_id == video_id)
     ).one_or_none()
     return None if row is None else _synthesis(row)
+
+
+def of_keys(
+    connection: Connection, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Synthesis]:
+    """Answer syntheses by run id and media id, where there are any."""
+    named = either_of(syntheses.c.run_id, syntheses.c.video_id, keys)
+    rows = connection.execute(select(syntheses).where(named))
+    return {(row.run_id, row.video_id): _synthesis(row) for row in rows}
 
 
 def start(tx: Transaction, item: RunMedia) -> None:

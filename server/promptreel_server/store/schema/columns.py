@@ -23,6 +23,17 @@ def microseconds(instant: datetime) -> int:
     return (instant - _EPOCH) // _MICROSECOND
 
 
+def either_of(
+    first: ColumnElement[Any], second: ColumnElement[Any], keys: Sequence[tuple[Any, Any]]
+) -> ColumnElement[bool]:
+    """Ask for rows whose two columns are among those of some keys, in whatever pairs.
+
+    It finds a few rows more than the keys name; a list of pairs would have SQLite read every row.
+    """
+    firsts, seconds = {one for one, _ in keys}, {one for _, one in keys}
+    return first.in_(firsts) & second.in_(seconds)
+
+
 def json_text(value: Any) -> str | None:
     """What is stored of a JSON value: its text, nothing of None."""
     return None if value is None else json.dumps(value)

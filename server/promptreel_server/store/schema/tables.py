@@ -189,7 +189,7 @@ run_media = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Index("run_media_by_video", "video_id", "run_id"),
-    Index("run_media_open", "status", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("run_media_undone", "run_id", "video_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 segmentations = Table(

@@ -148,3 +148,12 @@ async def test_lanes_of_names_that_callers_make_up_are_forgotten_once_idle() -> 
             lanes.lane(f"openai:{number}")
         assert len(lanes.all()) == MOST_LANES
         assert lanes.lane("openai:used") is used, "a lane with a call in flight stays"
+
+
+async def test_a_broken_lane_tells_each_owner_what_it_was_told_itself() -> None:
+    lane = Lane(LaneLimits(refusals=1))
+    lane.refused("ann", "the key of project X is wrong")
+    assert lane.why("ann") == "the key of project X is wrong"
+    assert "project X" not in (lane.why("bob") or "")
+    lane.went_well()
+    assert lane.why("ann") is None
