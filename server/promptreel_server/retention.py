@@ -1,16 +1,23 @@
 """Removes what has been kept long enough, in small steps, while the server runs."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from promptreel_server.concurrency.supervision import unbroken
 from promptreel_server.store import feed
 from promptreel_server.store.access import idempotency
 from promptreel_server.store.database.database import Database
+from promptreel_server.store.runs import listing_audit
 from promptreel_server.store.schema.transaction import Transaction
 
+log = logging.getLogger(__name__)
+
 EVERY_SECONDS = 60.0
+OVERLAP = timedelta(minutes=5)
+"""What is audited twice: a run may be committed a while after the instant that it ended at."""
 STEP = 1000
 """Rows removed in one transaction: others wait for the writer no longer than that takes."""
 
@@ -26,12 +33,30 @@ class Kept:
 
 async def run(database: Database, kept: Kept) -> None:
     """Remove what is too old or too much, again and again, until cancelled."""
+    looked_at = database.clock()
     while True:
         await asyncio.sleep(EVERY_SECONDS)
         removed = STEP
         with unbroken("upkeep"):
             while removed >= STEP:
                 removed = await database.write(lambda tx: _step(tx, kept))
+        with unbroken("the audit of runs that ended"):
+            since, looked_at = looked_at, database.clock()
+            await audit(database, since - OVERLAP)
+
+
+async def audit(database: Database, since: datetime) -> None:
+    """Compare what runs that ended lately list with what they count; log and mend differences."""
+    wrong = await database.read_snapshot(partial(listing_audit.unlisted, ended_since=since))
+    if not wrong:
+        return
+    mended = await database.write(lambda tx: listing_audit.mend(tx, wrong))
+    for one in wrong:
+        log.error(
+            "run %s counts segments of %s that no page lists: %d without times, %d without a row; "
+            "%d were restored in all; `promptreel doctor` says more",
+            *(one.run_id, one.video_id, one.segments, one.missing, mended),
+        )
 
 
 def _step(tx: Transaction, kept: Kept) -> int:

@@ -28,7 +28,7 @@ from promptreel_server.settings import Settings
 from promptreel_server.store.catalogue import media
 from promptreel_server.store.database.database import Database
 from promptreel_server.store.database.sqlite import FILE_NAME, open_sqlite
-from promptreel_server.store.runs import counter_audit
+from promptreel_server.store.runs import counter_audit, listing_audit
 from promptreel_server.store.schema.migrate import is_current
 from promptreel_server.weights.registry import registry
 from promptreel_server.weights.shelf import Shelf, WeightsState
@@ -221,8 +221,30 @@ async def _contents(settings: Settings, database: Database, repair: bool) -> Asy
     if stuck and repair:
         await database.write(lambda tx: counter_audit.close(tx, stuck))
     yield _finding("stuck runs", stuck, repair)
+    yield await _listed(database, repair)
     async for finding in _files(settings, database, repair):
         yield finding
+
+
+async def _listed(database: Database, repair: bool) -> Finding:
+    """Whether every segment that is counted is listed with its times."""
+    check = "listed segments"
+    wrong = await database.read_snapshot(listing_audit.unlisted)
+    if not wrong:
+        return Finding(check=check, state=State.WELL, found="as many as are counted")
+    if repair:
+        await database.write(lambda tx: listing_audit.mend(tx, wrong))
+        left = await database.read_snapshot(listing_audit.unlisted)
+        if not left:
+            return Finding(check=check, state=State.MENDED, found=f"{len(wrong)} media items")
+        wrong = left
+    first = wrong[0]
+    found = (
+        f"{len(wrong)} media items count segments that no page lists, first {first.video_id} in "
+        f"{first.run_id}: {first.segments} without times, {first.missing} without a row"
+    )
+    remedy = "run the prompt over these media again" if repair else "stop the server and --repair"
+    return Finding(check=check, state=State.WRONG, found=found, remedy=remedy)
 
 
 async def _mend_counters(database: Database) -> None:

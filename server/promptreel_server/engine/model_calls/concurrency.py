@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -89,7 +90,7 @@ class Lane:
         """
         if self._broken_at is None:
             return None
-        if asyncio.get_running_loop().time() >= self._broken_at + self._limits.probe_after:
+        if time.monotonic() >= self._broken_at + self._limits.probe_after:
             return None
         return CREDENTIAL_REFUSED
 
@@ -104,7 +105,7 @@ class Lane:
         if message and len(self._said) < MOST_LANES:
             self._said[owner_id] = message
         if self._refusals >= self._limits.refusals:
-            self._broken_at = asyncio.get_running_loop().time()
+            self._broken_at = time.monotonic()
 
     def give_chance(self) -> None:
         """Let calls through again: the credential may have been mended."""

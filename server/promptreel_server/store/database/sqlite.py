@@ -1,8 +1,10 @@
 """The store on SQLite: one file, one server, WAL, every commit on disk."""
 
 import fcntl
+import logging
 import os
 import sqlite3
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -15,6 +17,8 @@ from promptreel_server.clock import Clock, utc_now
 from promptreel_server.errors import Unavailable
 from promptreel_server.store.database.database import Database
 from promptreel_server.store.schema.migrate import is_current, migrate
+
+log = logging.getLogger(__name__)
 
 FILE_NAME = "promptreel.db"
 LOCK_NAME = "server.lock"
@@ -54,12 +58,32 @@ async def open_sqlite(
 
 
 def _make(folder: Path) -> None:
-    """Make the folder, for its owner alone, and see that it can be written."""
+    """Make the folder, for its owner alone, and see that it can be written.
+
+    A folder or a database file that others may read is closed to them: results, keys' digests and
+    media are in it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / LOCK_NAME).touch(mode=0o600)
+        for name in (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm"):
+            _close_to_others(folder / name, 0o600)
+        _close_to_others(folder, 0o700)
+        if not (folder / FILE_NAME).exists():
+            (folder / FILE_NAME).touch(mode=0o600)  # SQLite's own files take its mode
     except OSError as error:
         raise _unwritable(folder, error) from error
+
+
+def _close_to_others(path: Path, mode: int) -> None:
+    """Take from others what they may do with a file or folder of ours, and say so."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return
+    if found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) & 0o077:
+        path.chmod(mode)
+        log.warning("%s could be read by others; it is closed to them now", path)
 
 
 def _unwritable(folder: Path, error: OSError) -> Unavailable:
