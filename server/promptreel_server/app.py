@@ -36,6 +36,7 @@ from promptreel_server.media.frames.thumbnails import Thumbnails
 from promptreel_server.media.inspect.probe import probe
 from promptreel_server.media.process import ffmpeg as programs
 from promptreel_server.media.process.ffmpeg import Ffmpeg
+from promptreel_server.media.process.resource_limits import landlock_version
 from promptreel_server.model_instances import Models
 from promptreel_server.segmenters import Limits
 from promptreel_server.services.call import cursors, message_bounds
@@ -144,6 +145,8 @@ async def running(settings: Settings, watchdog: Watchdog | None = None) -> Async
         if watchdog is not None:
             watchdog.watch("the writer", database.commit_in_hand, seconds=WRITER_STUCK_SECONDS)
         ffmpeg = programs.locate(settings.ffmpeg, settings.ffprobe)
+        if not landlock_version():
+            log.warning("the kernel has no Landlock: decoders may open what the server may")
         models = Models(settings, ffmpeg)
         stack.push_async_callback(models.close)
         built = await _build(settings, database, ffmpeg, models)

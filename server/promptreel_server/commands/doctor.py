@@ -24,6 +24,7 @@ from promptreel_server.engine.library.deletion import sweep
 from promptreel_server.errors import Invalid, PromptreelError, Unavailable
 from promptreel_server.gateway import find_envoy
 from promptreel_server.media.process import ffmpeg as programs
+from promptreel_server.media.process.resource_limits import landlock_version
 from promptreel_server.settings import Settings
 from promptreel_server.store.catalogue import media
 from promptreel_server.store.database.database import Database
@@ -33,6 +34,10 @@ from promptreel_server.store.schema.migrate import is_current
 from promptreel_server.weights.registry import registry
 from promptreel_server.weights.shelf import Shelf, WeightsState
 
+NO_LANDLOCK = (
+    "seccomp alone: the kernel has no Landlock (Linux 5.13), so decoders may open what the "
+    "server's user may"
+)
 _RESTORE = "restore a backup; keep the broken file"
 
 MOST_NAMED = 20
@@ -150,6 +155,9 @@ def _programs(settings: Settings) -> list[Finding]:
         findings.append(Finding(check="ffmpeg", state=State.WELL, found=said))
     except Unavailable as error:
         findings.append(Finding(check="ffmpeg", state=State.WRONG, found=error.message))
+    version = landlock_version()
+    caged = f"Landlock {version} and seccomp" if version else NO_LANDLOCK
+    findings.append(Finding(check="decoder cage", state=State.WELL, found=caged))
     try:
         envoy = str(find_envoy(settings.envoy))
         findings.append(Finding(check="envoy", state=State.WELL, found=envoy))

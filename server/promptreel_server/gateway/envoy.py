@@ -109,6 +109,7 @@ class Envoy:
 def _leashed(binary: Path) -> list[str]:
     """The words that start `binary` so that it dies with this process, otherwise unbounded."""
     open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    limits = (ENDLESS_CPU_SECONDS, NO_LIMIT, NO_LIMIT, open_files)
+    not_caged = 0
+    limits = (ENDLESS_CPU_SECONDS, NO_LIMIT, NO_LIMIT, open_files, not_caged)
     trampoline = [sys.executable, "-I", "-S", resource_limits.__file__, str(os.getpid())]
     return [*trampoline, *map(str, limits), str(binary)]

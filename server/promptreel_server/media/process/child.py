@@ -42,6 +42,8 @@ class Limits:
     """The longest file it may write; pipes are no files."""
     wall_seconds: float = 120.0
     open_files: int = 64
+    caged: bool = True
+    """Whether it may do nothing but read and write what it is given; see `resource_limits`."""
 
 
 class Bound(Enum):
@@ -258,6 +260,7 @@ def _leashed(argv: Sequence[str], limits: Limits) -> list[str]:
         limits.address_space_bytes,
         limits.file_bytes,
         limits.open_files,
+        int(limits.caged),
     )
     return [sys.executable, "-I", "-S", _LEASH, *map(str, bounds), *argv]
 
