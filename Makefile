@@ -47,7 +47,8 @@ format: $(VENV)/.dev ## format the code
 clean: ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-fuzz: $(VENV)/.dev ## hold the API to its own description for twenty minutes
+fuzz: $(VENV)/.dev ## hostile schemas and answers, then the API against its own description for twenty minutes
+	FUZZ_CASES=20000 $(BIN)/python -m pytest tests/fuzz --timeout 3600
 	FUZZ_SECONDS=1200 $(BIN)/python -m pytest tests/gateway/test_description.py -s
 
 chaos: $(VENV)/.dev ## kill the server thirty times and count what is left

@@ -60,8 +60,8 @@ OWNER = "local"
 
 END_SECONDS = 5.0
 """Seconds beyond the drain time after which a server that is told to stop has ended for sure."""
-LOOP_STUCK_SECONDS = 20.0
-"""Seconds that the event loop may be held up before the process ends with a status of failure."""
+LOOP_STUCK_SECONDS = 10.0
+"""The shortest time that the event loop may be held up before the process ends with a failure."""
 WRITER_STUCK_SECONDS = 180.0
 """Seconds that one commit may take before it does."""
 

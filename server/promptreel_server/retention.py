@@ -46,16 +46,12 @@ async def run(database: Database, kept: Kept) -> None:
 
 
 async def audit(database: Database, since: datetime) -> None:
-    """Compare what runs that ended lately list with what they count; log and mend differences."""
-    wrong = await database.read_snapshot(partial(listing_audit.unlisted, ended_since=since))
-    if not wrong:
-        return
-    mended = await database.write(lambda tx: listing_audit.mend(tx, wrong))
-    for one in wrong:
+    """Compare what runs that ended lately list with what they count; log differences."""
+    for one in await database.read_snapshot(partial(listing_audit.unlisted, ended_since=since)):
         log.error(
             "run %s counts segments of %s that no page lists: %d without times, %d without a row; "
-            "%d were restored in all; `promptreel doctor` says more",
-            *(one.run_id, one.video_id, one.segments, one.missing, mended),
+            "stop the server and run `promptreel doctor --repair`",
+            *(one.run_id, one.video_id, one.segments, one.missing),
         )
 
 

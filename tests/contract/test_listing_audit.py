@@ -59,7 +59,7 @@ async def test_a_run_that_lists_what_it_counts_is_well(running: Rig) -> None:
     assert await running.database.read(listing_audit.unlisted) == []
 
 
-async def test_segments_without_times_are_seen_and_listed_again(
+async def test_segments_without_times_are_told_and_listed_again_with_those_of_the_same_cut(
     running: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     run, video = await _ended(running)
@@ -71,8 +71,24 @@ async def test_segments_without_times_are_seen_and_listed_again(
     with caplog.at_level(logging.ERROR):
         await retention.audit(running.database, since)
     assert "no page lists" in caplog.text
+    assert await _listed(running, run, video) == 0, "the audit of a running server only tells"
+    await running.database.write(lambda tx: listing_audit.mend(tx, [found]))
     assert await _listed(running, run, video) == 10
     assert await running.database.read(listing_audit.unlisted) == []
+
+
+async def test_times_of_a_cut_of_other_settings_are_not_taken(running: Rig) -> None:
+    """A cut of as many segments that is made otherwise has other times."""
+    run, _ = await _ended(running)
+    await _lose_times(running.database)
+    await running.database.write(
+        lambda tx: tx.execute(
+            text("UPDATE run_media SET segmentation_id = 'gone' WHERE run_id = :run"),
+            {"run": run.run_id},
+        )
+    )
+    found = await running.database.read(listing_audit.unlisted)
+    assert await running.database.write(lambda tx: listing_audit.mend(tx, found)) == 0
 
 
 async def test_rows_that_are_gone_altogether_are_seen(running: Rig) -> None:

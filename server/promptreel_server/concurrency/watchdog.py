@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 STUCK = 70
 """Exit status of a process that a watchdog has ended."""
 
+LAST_RESORT = 5.0
+"""Seconds after which a process that is to end does so though its log can't be written."""
+
 TICK = 0.5
 """Seconds between looks of the thread, and between beats of the loop at the most."""
 
@@ -95,10 +98,17 @@ class Watchdog:
 
     def _look(self, over: threading.Event) -> None:
         while not over.wait(TICK):
-            for one in self._watched:
-                if one.stands_still():
-                    self._end(f"{one.name} has stood still for {one.seconds:g} s")
-            self._count()
+            try:
+                self._look_once()
+            except Exception:
+                log.exception("the watchdog broke")
+                self._end("nothing watches the server any more")
+
+    def _look_once(self) -> None:
+        for one in self._watched:
+            if one.stands_still():
+                self._end(f"{one.name} has stood still for {one.seconds:g} s")
+        self._count()
 
     def _count_down(self) -> None:
         while True:
@@ -112,7 +122,10 @@ class Watchdog:
                 self._end("the server has not ended in time")
 
     def _end(self, why: str) -> None:
+        # Where the log can't be written either, this ends the process without any of Python.
+        faulthandler.dump_traceback_later(LAST_RESORT, exit=True)
         log.critical("%s; the process ends with status %d", why, STUCK)
         with contextlib.suppress(Exception):
             faulthandler.dump_traceback(sys.stderr)
         self.end(STUCK)
+        faulthandler.cancel_dump_traceback_later()

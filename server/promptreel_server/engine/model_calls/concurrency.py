@@ -115,8 +115,8 @@ class Lane:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing would be lost with this lane: no call, no pause, no refusal."""
-        return not (self._in_flight or self._waiting or self._refusals or self._closed())
+        """Whether no call would notice if this lane were made anew."""
+        return not (self._in_flight or self._waiting or self._closed())
 
     @property
     def hindrance(self) -> str | None:

@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, exists, func, insert, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+)
 
 from promptreel_server.domain.segment import SegmentStatus
 from promptreel_server.store.schema.tables import run_media, run_segments, runs, segments
@@ -68,23 +79,14 @@ def _rows(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 
 def mend(tx: Transaction, found: Sequence[Unlisted]) -> int:
-    """Give segments that are gone their times back, from another cut of the medium that is alike.
+    """Give segments that are gone their times back, from the cut that took the place of theirs.
 
-    Answers how many rows are listed again. A medium that no other complete segmentation of as many
-    segments is left of keeps its rows as they are.
+    That is the complete segmentation of as many segments that a run of the very same settings
+    refers to; where there is none, the rows stay as they are. Answers how many are listed again.
     """
     mended = 0
     for one in found:
-        total = select(run_media.c.total_segments).where(
-            run_media.c.run_id == one.run_id, run_media.c.video_id == one.video_id
-        )
-        alike = tx.execute(
-            select(cuts.c.segmentation_id).where(
-                cuts.c.video_id == one.video_id,
-                cuts.c.complete,
-                cuts.c.segment_count == total.scalar_subquery(),
-            )
-        ).scalar()
+        alike = tx.execute(_same_cut(one)).scalar()
         if alike is None:
             continue
         lost = f"restored_{one.run_id}_{one.video_id}"
@@ -116,3 +118,26 @@ def mend(tx: Transaction, found: Sequence[Unlisted]) -> int:
         into = insert(segments).from_select([*columns, "thumbnail", "created_at"], times)
         mended += tx.execute(into.execution_options(preserve_rowcount=True)).rowcount
     return mended
+
+
+def _same_cut(one: Unlisted) -> Select[str]:
+    """The segmentations that runs of the same settings refer to, of as many segments."""
+    other, other_run = run_media.alias("other"), runs.alias("other_run")
+    settings = cast(runs.c.settings, String) == cast(other_run.c.settings, String)
+    return (
+        select(cuts.c.segmentation_id)
+        .join(other, other.c.segmentation_id == cuts.c.segmentation_id)
+        .join(other_run, other_run.c.run_id == other.c.run_id)
+        .join(runs, settings)
+        .join(
+            run_media,
+            (run_media.c.run_id == runs.c.run_id) & (run_media.c.video_id == cuts.c.video_id),
+        )
+        .where(
+            runs.c.run_id == one.run_id,
+            cuts.c.video_id == one.video_id,
+            cuts.c.complete,
+            cuts.c.segment_count == run_media.c.total_segments,
+        )
+        .order_by(cuts.c.segmentation_id)
+    )
