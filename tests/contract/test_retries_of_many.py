@@ -290,7 +290,7 @@ async def test_looks_for_work_walk_no_media_item_that_has_ended(running: Rig) ->
             run_media.undone(c, 1000)
         return ways(c, statements)
 
-    assert "run_media_open" in (await running.database.read(found))[0]
+    assert "run_media_undone" in (await running.database.read(found))[0]
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
