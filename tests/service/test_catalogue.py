@@ -156,3 +156,12 @@ def test_the_rendered_json_is_that_of_protobuf(caller: Caller) -> None:
         )
         assert json.loads(render(message)) == expected
     assert b'"bytes_transferred":5000000000000,' in render(job)
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "a\u202egpj.exe", "two\nlines", "bell\x07"])
+def test_names_hold_no_characters_that_a_terminal_or_a_page_would_act_on(
+    caller: Caller, name: str
+) -> None:
+    request = index_pb2.CreateIndexRequest(name=name)
+    refused = refusal(lambda: caller.indexes.CreateIndex(request, metadata=caller.said()))
+    assert "must not hold control or direction characters" in refused.message

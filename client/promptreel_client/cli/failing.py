@@ -3,6 +3,7 @@
 import sys
 
 from promptreel_client.cli.exits import Exit
+from promptreel_client.cli.safe_text import safe
 
 
 class CommandFailed(Exception):
@@ -15,4 +16,4 @@ class CommandFailed(Exception):
 
 def say(message: str) -> None:
     """Write one line to stderr, away from what scripts read."""
-    print(message, file=sys.stderr, flush=True)
+    print(safe(message), file=sys.stderr, flush=True)

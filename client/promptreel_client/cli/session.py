@@ -13,6 +13,7 @@ import typer
 
 from promptreel_client.cli.failing import say
 from promptreel_client.cli.plain import plain
+from promptreel_client.cli.safe_text import safe_console, safe_json
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -70,9 +71,7 @@ class Session:
     @cached_property
     def console(self) -> "Console":
         """Where people read results: stdout."""
-        from rich.console import Console
-
-        console = Console(highlight=False)
+        console = safe_console(highlight=False)
         if not console.is_terminal and "COLUMNS" not in os.environ:
             console.width = _PIPED_WIDTH
         return console
@@ -80,20 +79,18 @@ class Session:
     @cached_property
     def notes(self) -> "Console":
         """Where progress and asides go: stderr."""
-        from rich.console import Console
-
-        return Console(stderr=True, highlight=False)
+        return safe_console(stderr=True, highlight=False)
 
     def answer(self, value: object, shown: Callable[[], "RenderableType"]) -> None:
         """Answer once: as JSON, or as what `shown` makes of it for people."""
         if self.as_json:
-            print(json.dumps(plain(value), indent=2, ensure_ascii=False))
+            print(safe_json(json.dumps(plain(value), indent=2, ensure_ascii=False)))
         else:
             self.console.print(shown())
 
     def line(self, value: object) -> None:
         """Write one JSON value on a line of its own, at once."""
-        print(json.dumps(plain(value), ensure_ascii=False), flush=True)
+        print(safe_json(json.dumps(plain(value), ensure_ascii=False)), flush=True)
 
     def first(self, items: Iterable[Any], limit: int) -> list[Any]:
         """Take so many items of what may be many pages (0: all); says if some are left."""

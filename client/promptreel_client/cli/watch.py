@@ -7,6 +7,7 @@ import typer
 from promptreel_client.cli.exits import Exit, exit_for
 from promptreel_client.cli.failing import CommandFailed, say
 from promptreel_client.cli.progress import RunProgress
+from promptreel_client.cli.safe_text import safe
 from promptreel_client.cli.session import Session, connected
 from promptreel_client.model.runs import RunUpdate
 
@@ -77,7 +78,7 @@ def _as_lines(session: Session, run_id: str, after: int) -> str:
     lines = Lines()
     for update in session.client.prompt_runs.watch(run_id, after_sequence=after):
         for line in lines.take(update):
-            print(line, flush=True)
+            print(safe(line), flush=True)
     return _close(session, run_id, lines.progress)
 
 

@@ -36,7 +36,9 @@ def _refuse(violations: Iterable[FieldViolation]) -> None:
 
 
 def _lengths(prompt: Prompt) -> Iterator[FieldViolation]:
-    yield from _length("name", prompt.name, *NAME_LENGTHS)
+    found = texts.line_problem(prompt.name, *NAME_LENGTHS)
+    if found is not None:
+        yield FieldViolation(field="name", description=found)
     yield from _length("prompt_text", prompt.prompt_text, *TEXT_LENGTHS)
     yield from _length("description", prompt.description, 0, LONGEST_DESCRIPTION)
     if prompt.video_level is not None:
