@@ -21,7 +21,7 @@ from sqlalchemy.exc import DatabaseError
 from promptreel_server import settings as settings_module
 from promptreel_server.app import media_folders, opened
 from promptreel_server.engine.library.deletion import sweep
-from promptreel_server.errors import Invalid, PromptreelError, Unavailable
+from promptreel_server.errors import Invalid, PromptreelError, StoreUnavailable, Unavailable
 from promptreel_server.gateway import find_envoy
 from promptreel_server.media.process import ffmpeg as programs
 from promptreel_server.media.process.resource_limits import landlock_version
@@ -113,9 +113,20 @@ async def examine(settings: Settings, *, repair: bool) -> list[Finding]:
         async with open_sqlite(settings.data, exclusive=repair) as database:
             findings.append(await _integrity(database))
             findings += [finding async for finding in _contents(settings, database, repair)]
-    except (DatabaseError, sqlite3.DatabaseError) as error:
+    except (DatabaseError, sqlite3.DatabaseError, StoreUnavailable) as error:
         findings.append(_broken(error))
+    except ExceptionGroup as group:  # what breaks while the database is open comes in one
+        broken, others = group.split((DatabaseError, sqlite3.DatabaseError, StoreUnavailable))
+        if broken is None or others is not None:
+            raise
+        findings.append(_broken(_first(broken)))
     return findings
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _postgres(settings: Settings, *, repair: bool) -> list[Finding]:
@@ -204,7 +215,7 @@ def _schema(folder: Path, *, repair: bool) -> Finding:
     return Finding(check="schema", state=State.WRONG, found="older", remedy=remedy)
 
 
-def _broken(error: Exception) -> Finding:
+def _broken(error: BaseException) -> Finding:
     """What is said of a file that SQLite can't read."""
     said = str(getattr(error, "orig", error))
     return Finding(check="database", state=State.WRONG, found=said, remedy=_RESTORE)

@@ -17,6 +17,12 @@ _PASSING = {
     sqlite3.SQLITE_READONLY: "it can only be read",
     sqlite3.SQLITE_CANTOPEN: "its file can't be opened",
 }
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+DAMAGED = (
+    "The database file is damaged. Stop the server, keep a copy of the data folder, and put a "
+    "backup in its place; without one, `sqlite3 promptreel.db .recover | sqlite3 new.db` saves "
+    "what can be read. `promptreel doctor` says what is wrong."
+)
 _PRIMARY = 0xFF
 """The bits of an extended SQLite code that say which error it is a kind of."""
 
@@ -37,9 +43,8 @@ def known(error: BaseException) -> BaseException:
     why = _why(error)
     if why is None:
         return error
-    passing = StoreUnavailable(
-        f"The database can't be used now: {why}. Try again shortly.", retry_after=AGAIN_AFTER
-    )
+    passes = f"The database can't be used now: {why}. Try again shortly."
+    passing = StoreUnavailable(why if why == DAMAGED else passes, retry_after=AGAIN_AFTER)
     passing.__cause__ = error
     return passing
 
@@ -56,7 +61,10 @@ def _why(error: BaseException | None) -> str | None:
 
 def _sqlite(error: BaseException) -> str | None:
     code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
-    return _PASSING.get(code & _PRIMARY) if isinstance(code, int) else None
+    if not isinstance(code, int):
+        return None
+    kind = code & _PRIMARY
+    return DAMAGED if kind in _DAMAGED else _PASSING.get(kind)
 
 
 def _postgres(error: BaseException) -> str | None:
